@@ -1,0 +1,67 @@
+"""Every error the project raises on purpose.
+
+MetaclipError                  anything below; the command line prints its message and exits with 1
+├── SettingsError              an argument that can't be: an unknown source, a negative t
+├── MetadataError              a metadata file that can't be read, or holds no entry
+├── PoolError                  a pool, or one of its files, that can't be read
+│   └── RecordError            one bad record of a pool; skipped and counted under `--on-error skip`
+├── RunError                   a run directory that is missing, altered, foreign, or of other settings
+└── StorageError               a file that can't be written: a full disk, an unwritable folder
+
+A message says what was got, where, and what to do. Foreign errors are wrapped where they enter, with `raise ... from`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "MetaclipError",
+    "MetadataError",
+    "PoolError",
+    "RecordError",
+    "RunError",
+    "SettingsError",
+    "StorageError",
+]
+
+
+class MetaclipError(Exception):
+    """The root of the tree: catch it to catch all that the project raises on purpose."""
+
+
+class SettingsError(MetaclipError):
+    """An argument has a value that is not allowed."""
+
+
+class MetadataError(MetaclipError):
+    """A metadata file can't be read, or holds no usable entry."""
+
+
+class PoolError(MetaclipError):
+    """A pool, or one of its files, can't be read."""
+
+
+class RecordError(PoolError):
+    """One record of a pool can't be read.
+
+    `path` is the file, `place` where in it (a tar's key, `row 17`, `line 4`), `reason` a short word that becomes a
+    counter (`invalid_utf8`, `no_text`, `truncated`, ...), `detail` what was found.
+    """
+
+    def __init__(self, path: str, place: str, reason: str, detail: str) -> None:
+        super().__init__(path, place, reason, detail)
+        self.path = path
+        self.place = place
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        where = f"{self.path}, {self.place}" if self.place else self.path
+        return f"{where}: {self.detail} (--on-error skip counts such records and goes on)"
+
+
+class RunError(MetaclipError):
+    """A run directory is missing, incomplete, altered, of another version, or belongs to other settings."""
+
+
+class StorageError(MetaclipError):
+    """A file can't be written."""

@@ -1,0 +1,154 @@
+"""The draws: XXH64, the hash that docs/algorithm.md names, and what is computed from it for each match.
+
+The draw of (seed, pair, entry) is `u = (h >> 11) * 2**-53` with `h` the XXH64, seed 0, of 24 bytes: the seed, the XXH64 of
+the pair's identity and the XXH64 of the entry, each a little-endian uint64. XXH64 reads such a message eight bytes at a
+time, so what depends on the seed alone is computed once, on the pair once a pair, on the entry once an entry.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, uint64
+
+from metaclip_core.kernels.memory import load_word
+
+__all__ = ["count_kept", "draw", "hash_strings", "least_weights", "pair_state", "prod_complement", "seed_state", "stir"]
+
+# The five primes of XXH64 (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md).
+_PRIME_1 = np.uint64(0x9E3779B185EBCA87)
+_PRIME_2 = np.uint64(0xC2B2AE3D27D4EB4F)
+_PRIME_3 = np.uint64(0x165667B19E3779F9)
+_PRIME_4 = np.uint64(0x85EBCA77C2B2AE63)
+_PRIME_5 = np.uint64(0x27D4EB2F165667C5)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _rotate(value, n_bits):
+    return (value << uint64(n_bits)) | (value >> uint64(64 - n_bits))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def stir(word):
+    """One word of input, as XXH64 prepares it: its `round(0, word)`."""
+    return _rotate(word * _PRIME_2, 31) * _PRIME_1
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _absorb(state, stirred):
+    return _rotate(state ^ stirred, 27) * _PRIME_1 + _PRIME_4
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _finish(state):
+    state = (state ^ (state >> uint64(33))) * _PRIME_2
+    state = (state ^ (state >> uint64(29))) * _PRIME_3
+    return state ^ (state >> uint64(32))
+
+
+@njit(nogil=True, cache=True)
+def _xxh64(data, start, stop):
+    """XXH64 with seed 0 of the bytes start .. stop."""
+    position = start
+    if stop - start >= 32:
+        lane_1 = _PRIME_1 + _PRIME_2
+        lane_2 = _PRIME_2
+        lane_3 = uint64(0)
+        lane_4 = uint64(0) - _PRIME_1
+        while position + 32 <= stop:
+            lane_1 = _rotate(lane_1 + load_word(data, position, stop) * _PRIME_2, 31) * _PRIME_1
+            lane_2 = _rotate(lane_2 + load_word(data, position + 8, stop) * _PRIME_2, 31) * _PRIME_1
+            lane_3 = _rotate(lane_3 + load_word(data, position + 16, stop) * _PRIME_2, 31) * _PRIME_1
+            lane_4 = _rotate(lane_4 + load_word(data, position + 24, stop) * _PRIME_2, 31) * _PRIME_1
+            position += 32
+        state = _rotate(lane_1, 1) + _rotate(lane_2, 7) + _rotate(lane_3, 12) + _rotate(lane_4, 18)
+        for lane in (lane_1, lane_2, lane_3, lane_4):
+            state = (state ^ stir(lane)) * _PRIME_1 + _PRIME_4
+    else:
+        state = _PRIME_5
+    state += uint64(stop - start)
+    while position + 8 <= stop:
+        state = _absorb(state, stir(load_word(data, position, stop)))
+        position += 8
+    if position + 4 <= stop:
+        state = _rotate(state ^ (load_word(data, position, position + 4) * _PRIME_1), 23) * _PRIME_2 + _PRIME_3
+        position += 4
+    while position < stop:
+        state = _rotate(state ^ (uint64(data[position]) * _PRIME_5), 11) * _PRIME_1
+        position += 1
+    return _finish(state)
+
+
+@njit(nogil=True, cache=True)
+def hash_strings(data, offsets, start, stop):
+    """XXH64, seed 0, of strings start .. stop, each data[offsets[i]:offsets[i + 1]]. Returns uint64 (stop - start,)."""
+    hashes = np.empty(stop - start, np.uint64)
+    for i in range(start, stop):
+        hashes[i - start] = _xxh64(data, offsets[i], offsets[i + 1])
+    return hashes
+
+
+@njit(nogil=True, cache=True)
+def seed_state(seed):
+    """The hash's state after the seed: the first eight of 24 bytes."""
+    return _absorb(_PRIME_5 + uint64(24), stir(uint64(seed)))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def pair_state(state, identity_hash):
+    """The hash's state after the seed and the pair: the first sixteen bytes."""
+    return _absorb(state, stir(identity_hash))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def draw(state, stirred_entry):
+    """The draw u in [0, 1) from the state of (seed, pair) and `stir(hash of the entry)`."""
+    return float(_finish(_absorb(state, stirred_entry)) >> uint64(11)) * 2.0**-53
+
+
+@njit(nogil=True, cache=True)
+def least_weights(indptr, entry_ids, identity_hashes, entry_hashes, weights, seed, start, stop):
+    """`keep_t` of pairs start .. stop: the least u * weight over a pair's entries; an entry of infinite weight is off.
+
+    Returns (keep_t, deciding entry): float64 and int32 (stop - start,); +inf and -1 where no entry is on.
+    """
+    least = np.empty(stop - start, np.float64)
+    deciding = np.empty(stop - start, np.int32)
+    begin = seed_state(seed)
+    for pair in range(start, stop):
+        state = pair_state(begin, identity_hashes[pair])
+        smallest = np.inf
+        best = np.int32(-1)
+        for i in range(indptr[pair], indptr[pair + 1]):
+            entry = entry_ids[i]
+            weight = weights[entry]
+            if weight != np.inf:
+                weighted = draw(state, stir(entry_hashes[entry])) * weight
+                if weighted < smallest:
+                    smallest = weighted
+                    best = entry
+        least[pair - start] = smallest
+        deciding[pair - start] = best
+    return least, deciding
+
+
+@njit(nogil=True, cache=True)
+def prod_complement(indptr, entry_ids, no_probs, start, stop):
+    """1 - the product of no_probs over the entries of pairs start .. stop: float64 (stop - start,)."""
+    probs = np.empty(stop - start, np.float64)
+    for pair in range(start, stop):
+        product = 1.0
+        for i in range(indptr[pair], indptr[pair + 1]):
+            product *= no_probs[entry_ids[i]]
+        probs[pair - start] = 1.0 - product
+    return probs
+
+
+@njit(nogil=True, cache=True)
+def count_kept(indptr, entry_ids, keep_t, t, n_entries, start, stop):
+    """How many of the pairs start .. stop with keep_t < t carry each entry: int64 (n_entries,)."""
+    counts = np.zeros(n_entries, np.int64)
+    for pair in range(start, stop):
+        if keep_t[pair] < t:
+            for i in range(indptr[pair], indptr[pair + 1]):
+                counts[entry_ids[i]] += 1
+    return counts

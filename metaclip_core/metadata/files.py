@@ -1,0 +1,165 @@
+"""Metadata files: parquet, the paper's `metadata.json`, plain text; several of them as one table."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from metaclip_core.errors import MetadataError, SettingsError
+from metaclip_core.metadata.table import KNOWN_SOURCES, MAX_SOURCES, Dropped, Metadata, MetadataFile
+
+__all__ = ["load_metadata", "metadata_argument"]
+
+UNTAGGED = "custom"
+_SOURCE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+
+
+def metadata_argument(argument: str) -> tuple[str | None, Path]:
+    """Take `[NAME=]FILE` of the command line apart. A file whose own name has a `=` is meant where it exists."""
+    name, equals, path = argument.partition("=")
+    if equals and _SOURCE_NAME.fullmatch(name) and not Path(argument).exists():
+        return name, Path(path)
+    return None, Path(argument)
+
+
+def load_metadata(*paths: str | Path | tuple[str | None, str | Path]) -> Metadata:
+    """Read one metadata file, or several as one table; an entry keeps all its sources and its first place.
+
+    A path is a parquet file (`entry: str`, and `sources: list[str]` where it is tagged), a `.json` list of strings, or
+    UTF-8 text, an entry a line. `(name, path)` names the source of all its entries; an untagged file is `custom`.
+    Raises MetadataError when a file can't be read as what it is, or nothing usable is in it.
+    """
+    if not paths:
+        raise SettingsError("no metadata file given")
+    frames, files = [], []
+    for path in paths:
+        name, file_path = path if isinstance(path, tuple) else (None, path)
+        frame = _read_file(Path(file_path), name)
+        frames.append(frame)
+        files.append(MetadataFile(name=Path(file_path).name, n_rows=frame.height))
+    return _build(pl.concat(frames), tuple(files), ", ".join(str(file.name) for file in files))
+
+
+def _read_file(path: Path, name: str | None) -> pl.DataFrame:
+    """`entry: str`, `sources: list[str]`, a row a row of the file."""
+    if name is not None and not _SOURCE_NAME.fullmatch(name):
+        raise SettingsError(f"source name {name!r}: use letters, digits, _ and -, beginning with a letter")
+    try:
+        with path.open("rb") as file:
+            is_parquet = file.read(4) == b"PAR1"
+        if is_parquet or path.suffix == ".parquet":
+            frame = _read_parquet(path)
+        elif path.suffix == ".json":
+            frame = _untagged(_read_json(path))
+        else:
+            frame = _untagged(_read_text(path))
+    except OSError as error:
+        raise MetadataError(f"metadata {path}: {error.strerror or error}") from error
+    if name is not None:
+        frame = frame.with_columns(pl.lit([name], pl.List(pl.String)).alias("sources"))
+    return frame
+
+
+def _untagged(entries: list[str]) -> pl.DataFrame:
+    frame = pl.DataFrame({"entry": pl.Series(entries, dtype=pl.String)})
+    return frame.with_columns(pl.lit([UNTAGGED], pl.List(pl.String)).alias("sources"))
+
+
+def _read_parquet(path: Path) -> pl.DataFrame:
+    try:
+        columns = pq.read_schema(path).names
+        if "entry" not in columns:
+            raise MetadataError(f"metadata {path}: no column 'entry' among {', '.join(columns) or 'none'}")
+        table = pq.read_table(path, columns=[name for name in ("entry", "sources") if name in columns])
+        table.validate(full=True)
+        frame = pl.DataFrame(pl.from_arrow(table))
+    except (pa.ArrowException, pl.exceptions.PolarsError) as error:
+        raise MetadataError(f"metadata {path}: not a readable parquet file: {error}") from error
+    if frame["entry"].dtype == pl.Categorical:
+        frame = frame.with_columns(pl.col("entry").cast(pl.String))
+    if frame["entry"].dtype != pl.String:
+        raise MetadataError(f"metadata {path}: column 'entry' holds {frame['entry'].dtype}, expected strings")
+    frame = frame.with_columns(pl.col("entry").fill_null(""))
+    if "sources" not in frame.columns:
+        return frame.with_columns(pl.lit([UNTAGGED], pl.List(pl.String)).alias("sources"))
+    if frame["sources"].dtype == pl.String:
+        frame = frame.with_columns(pl.concat_list("sources"))
+    if frame["sources"].dtype != pl.List(pl.String):
+        raise MetadataError(
+            f"metadata {path}: column 'sources' holds {frame['sources'].dtype}, expected lists of names"
+        )
+    tagged = pl.col("sources").list.drop_nulls()
+    return frame.with_columns(
+        pl.when(tagged.list.len() > 0).then(tagged).otherwise(pl.lit([UNTAGGED])).alias("sources")
+    )
+
+
+def _read_json(path: Path) -> list[str]:
+    try:
+        entries = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise MetadataError(f"metadata {path}: not JSON: {error}") from error
+    if not isinstance(entries, list):
+        raise MetadataError(f"metadata {path}: expected a JSON list of strings, got {type(entries).__name__}")
+    for row, entry in enumerate(entries):
+        if not isinstance(entry, str):
+            raise MetadataError(f"metadata {path}: element {row} is {type(entry).__name__}, expected a string")
+    try:
+        "".join(entries).encode()
+    except UnicodeEncodeError as error:
+        raise MetadataError(f"metadata {path}: an entry has half a surrogate pair, which is no text") from error
+    return entries
+
+
+def _read_text(path: Path) -> list[str]:
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise MetadataError(
+            f"metadata {path}: line {line} is not UTF-8; expected parquet, .json or UTF-8 text"
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise MetadataError(f"metadata {path}: line {line} has a NUL byte; expected parquet, .json or UTF-8 text")
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
+
+
+def _build(rows: pl.DataFrame, files: tuple[MetadataFile, ...], where: str) -> Metadata:
+    rows = rows.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    found = rows["sources"].explode().drop_nulls().unique(maintain_order=True).to_list()
+    names = (*(name for name in KNOWN_SOURCES if name in found), *(name for name in found if name not in KNOWN_SOURCES))
+    if len(names) > MAX_SOURCES:
+        raise MetadataError(f"metadata {where}: {len(names)} sources, at most {MAX_SOURCES} are possible")
+    bits = {name: 1 << bit for bit, name in enumerate(names)}
+    mask = pl.col("sources").list.eval(pl.element().replace_strict(bits, return_dtype=pl.UInt32)).list
+    rows = rows.with_columns(mask.eval(pl.element().unique()).list.sum().cast(pl.UInt32).alias("mask"))
+
+    empty = pl.col("entry") == ""
+    blank = (pl.col("entry").str.strip_chars() == "") & ~empty
+    usable = rows.filter(~empty & ~blank)
+    table = usable.group_by("entry", maintain_order=True).agg(pl.col("mask").bitwise_or(), pl.col("row").first())
+    if table.height == 0:
+        raise MetadataError(f"metadata {where}: no usable entry in {rows.height} rows")
+    return Metadata(
+        entry_array=table["entry"].to_arrow().cast(pa.large_string()),
+        sources=table["mask"].to_numpy().astype(np.uint32),
+        source_names=tuple(names),
+        original_ids=table["row"].to_numpy(),
+        files=files,
+        dropped=Dropped(
+            empty=rows.filter(empty)["row"].to_numpy(),
+            blank=rows.filter(blank)["row"].to_numpy(),
+            doubled=usable.filter(~pl.col("entry").is_first_distinct())["row"].to_numpy(),
+        ),
+    )

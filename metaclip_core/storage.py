@@ -1,0 +1,69 @@
+"""Files that are whole or absent: written under a temporary name, flushed to the disk, renamed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from metaclip_core.errors import StorageError
+
+__all__ = ["make_folder", "storage_errors", "write_atomically", "write_json"]
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "your quota is used up; free some space and run the same command again",
+    errno.EACCES: "not writable; choose another folder or change its permissions",
+    errno.EPERM: "not writable; choose another folder or change its permissions",
+    errno.EROFS: "on a read-only file system; choose another folder",
+}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a StorageError that names `path` and says what to do."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        number = getattr(error, "errno", None)
+        if not isinstance(error, OSError) and number is None:
+            raise
+        advice = _ADVICE.get(number or 0) or getattr(error, "strerror", None) or str(error)
+        raise StorageError(f"can't write {path}: {advice}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it. Raises StorageError."""
+    with storage_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that appears under `path` when the block ends without an error, complete and on the disk.
+
+    Readers see the old file or the new one, never a part of it, whenever the process or the machine dies. Raises
+    StorageError when it can't be written; what it had written is removed.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with storage_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one JSON document atomically, indented, in UTF-8."""
+    with write_atomically(path) as file:
+        file.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
