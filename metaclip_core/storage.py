@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import xxhash
 
 from metaclip_core.errors import StorageError
 
-__all__ = ["make_folder", "storage_errors", "write_atomically", "write_json"]
+__all__ = ["file_digest", "make_folder", "storage_errors", "write_atomically", "write_json"]
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -67,3 +68,12 @@ def write_json(path: Path, value: Any) -> None:
     """Write one JSON document atomically, indented, in UTF-8."""
     with write_atomically(path) as file:
         file.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def file_digest(path: Path) -> dict[str, Any]:
+    """A file's size in bytes and the XXH3-128 of its content."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return {"size_bytes": path.stat().st_size, "xxh3_128": digest.hexdigest()}

@@ -88,9 +88,9 @@ class Metadata:
         """32 hex digits that stand for the entries, their order and their sources."""
         data, offsets = string_buffers(self.entry_array)
         digest = xxhash.xxh3_128("\n".join(self.source_names).encode())
-        digest.update(np.ascontiguousarray(offsets - offsets[0]))
-        digest.update(np.ascontiguousarray(data[offsets[0] : offsets[-1]]))
-        digest.update(np.ascontiguousarray(self.sources))
+        digest.update((offsets - offsets[0]).tobytes())
+        digest.update(data[offsets[0] : offsets[-1]].tobytes())
+        digest.update(self.sources.tobytes())
         return digest.hexdigest()
 
     @cached_property
