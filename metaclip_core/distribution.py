@@ -1,0 +1,252 @@
+"""What a threshold t does to the distribution of entries: a `Balance` made into small tables, for charts and reports.
+
+"After balancing" is three numbers an entry, kept apart everywhere here: *before*, the pairs of the pool that it matches
+(c_e); *cap*, min(c_e, t), which the paper's figure draws; *after*, the curated pairs that really carry it.
+The curated size is no sum of these, because one pair carries several entries.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from metaclip_core.balancing import Balance, check_t
+from metaclip_core.errors import SettingsError
+
+__all__ = [
+    "cumulative_counts",
+    "funnel",
+    "head_entries",
+    "matched_entries",
+    "matches_per_pair",
+    "never_matched",
+    "rank_frequency",
+    "size_curve",
+    "source_totals",
+    "top_entries",
+]
+
+_SHARE_OF_LOG_POINTS = 0.5  # of a cumulative curve's points; the others are evenly spaced
+
+
+def matched_entries(balance: Balance) -> int:
+    """How many enabled entries match a pair."""
+    return int(np.count_nonzero(balance.counts_before))
+
+
+def head_entries(balance: Balance, t: float) -> int:
+    """How many enabled entries are sampled down at t or just reach it: those with c_e >= t."""
+    return int(np.count_nonzero(balance.enabled & (balance.counts_before >= check_t(t))))
+
+
+def funnel(pairs: int, balance: Balance, t: float) -> pl.DataFrame:
+    """From the pool to the curated set: a row each for `pool`, `matched` and `curated`.
+
+    Columns: `stage` str, `pairs` int64, `share` float64, of the pool's pairs (0 to 1; 0 for an empty pool).
+    """
+    numbers = [pairs, balance.matched_pairs, balance.curated_size(t)]
+    shares = [number / pairs if pairs else 0.0 for number in numbers]
+    return pl.DataFrame(
+        {"stage": ["pool", "matched", "curated"], "pairs": numbers, "share": shares},
+        schema={"stage": pl.String, "pairs": pl.Int64, "share": pl.Float64},
+    )
+
+
+def source_totals(
+    entries: pl.DataFrame,
+    source_names: tuple[str, ...],
+    balance: Balance,
+    t: float,
+    *,
+    after: np.ndarray | None = None,
+) -> pl.DataFrame:
+    """A row a source, in the order of `source_names`. An entry of several sources counts for each of them.
+
+    `entries`: the run's, with a column `sources` list[str]. `after`: `balance.counts_after(t)`, where it is at hand.
+
+    Columns: `source` str; `entries` int64; `first_entries` int64, the paper's way of counting: those that no earlier
+    source has; `enabled_entries` and `matched_entries` int64; `matches_before` int64; `share` float64, of all matches of
+    enabled entries (0 to 1; the shares of overlapping sources add up to more than 1); `matches_after` int64.
+    """
+    _check_entries(entries, balance)
+    before = balance.counts_before
+    table = pl.DataFrame(
+        {
+            "source": entries["sources"],
+            "first": entries["sources"].list.first(),
+            "enabled": balance.enabled,
+            "before": before,
+            "after": balance.counts_after(t) if after is None else after,
+        }
+    ).explode("source")
+    totals = table.group_by("source").agg(
+        pl.len().cast(pl.Int64).alias("entries"),
+        (pl.col("first") == pl.col("source")).sum().cast(pl.Int64).alias("first_entries"),
+        pl.col("enabled").sum().cast(pl.Int64).alias("enabled_entries"),
+        (pl.col("before") > 0).sum().cast(pl.Int64).alias("matched_entries"),
+        pl.col("before").sum().cast(pl.Int64).alias("matches_before"),
+        pl.col("after").sum().cast(pl.Int64).alias("matches_after"),
+    )
+    names = pl.DataFrame({"source": list(source_names)}, schema={"source": pl.String})
+    total = balance.n_matches
+    return (
+        names.join(totals, on="source", how="left", maintain_order="left")
+        .with_columns(pl.exclude("source").fill_null(0))
+        .with_columns((pl.col("matches_before") / total if total else pl.lit(0.0)).alias("share"))
+        .select(
+            "source",
+            "entries",
+            "first_entries",
+            "enabled_entries",
+            "matched_entries",
+            "matches_before",
+            "share",
+            "matches_after",
+        )
+    )
+
+
+def never_matched(entries: pl.DataFrame, source_names: tuple[str, ...], balance: Balance) -> pl.DataFrame:
+    """How much of each source's enabled entries no pair of the pool matches; a row a source.
+
+    Columns: `source` str, `enabled_entries` int64, `unmatched_entries` int64, `share` float64 of the enabled (0 to 1).
+    """
+    totals = source_totals(entries, source_names, balance, 0.0, after=np.zeros(len(balance.enabled), np.int64))
+    unmatched = pl.col("enabled_entries") - pl.col("matched_entries")
+    share = pl.when(pl.col("enabled_entries") > 0).then(unmatched / pl.col("enabled_entries")).otherwise(0.0)
+    return totals.select("source", "enabled_entries", unmatched.alias("unmatched_entries"), share.alias("share"))
+
+
+def rank_frequency(
+    balance: Balance, t: float, max_points: int = 2000, *, after: np.ndarray | None = None
+) -> pl.DataFrame:
+    """The matched entries by descending count; at most `max_points` of them, log-spaced in rank, first and last with.
+
+    Entries of equal counts are in the order of their ids. `after`: `balance.counts_after(t)`, where it is at hand.
+
+    Columns: `rank` int64 from 1, `entry_id` int64, `before` int64, `cap` float64, `after` int64.
+    """
+    t, before = check_t(t), balance.counts_before
+    order = _descending(before)
+    ranks = _log_spaced(len(order), max_points)
+    ids = order[ranks - 1]
+    after = balance.counts_after(t) if after is None else after
+    return pl.DataFrame(
+        {
+            "rank": ranks,
+            "entry_id": ids,
+            "before": before[ids],
+            "cap": np.minimum(before[ids].astype(np.float64), t),
+            "after": after[ids],
+        }
+    )
+
+
+def cumulative_counts(balance: Balance, t: float, max_points: int = 2000) -> pl.DataFrame:
+    """The paper's figure: the matched entries by ascending count, and the sum of counts up to and with each.
+
+    At most `max_points` rows, half of them evenly spaced and half denser towards the most frequent entry.
+
+    Columns: `position` int64 from 1, `entry_id` int64, `count` int64 (that entry's own), `before` int64 (running sum of
+    c_e), `cap` float64 (running sum of min(c_e, t)).
+    """
+    t, counts = check_t(t), balance.counts_before
+    order = _descending(counts)[::-1]
+    n, ordered = len(order), counts[order]
+    if n <= max_points:
+        positions = np.arange(1, n + 1, dtype=np.int64)
+    else:
+        n_log = max(2, int(max_points * _SHARE_OF_LOG_POINTS))
+        even = np.linspace(1, n, max(0, max_points - n_log)).round().astype(np.int64)
+        positions = np.unique(np.concatenate([even, n + 1 - _log_spaced(n, n_log)]))
+    return pl.DataFrame(
+        {
+            "position": positions,
+            "entry_id": order[positions - 1],
+            "count": ordered[positions - 1],
+            "before": np.cumsum(ordered)[positions - 1],
+            "cap": np.cumsum(np.minimum(ordered.astype(np.float64), t))[positions - 1],
+        }
+    )
+
+
+def size_curve(balance: Balance, n_points: int = 200) -> pl.DataFrame:
+    """Curated size and tail share over t, log-spaced from 1 to just above the largest count, where all is kept.
+
+    Columns: `t` float64 ascending, `curated` int64, `curated_share` float64 of the matched pairs, `tail_share` float64.
+    """
+    if n_points < 2:
+        raise SettingsError(f"a curve has at least 2 points, got {n_points}")
+    largest = int(balance.counts_before.max(initial=0))
+    ts = np.geomspace(1.0, max(largest + 1.0, 2.0), n_points)
+    sizes = np.array([balance.curated_size(t) for t in ts], np.int64)
+    return pl.DataFrame(
+        {
+            "t": ts,
+            "curated": sizes,
+            "curated_share": sizes / max(balance.matched_pairs, 1),
+            "tail_share": np.array([balance.tail_share(t) for t in ts], np.float64),
+        }
+    )
+
+
+def top_entries(
+    entries: pl.DataFrame, balance: Balance, t: float, n: int = 20, *, after: np.ndarray | None = None
+) -> pl.DataFrame:
+    """The n matched entries with the largest counts, the largest first; equal counts in the order of ids.
+
+    Columns: `entry_id` int64, `entry` str, `sources` list[str], `before` int64, `cap` float64, `after` int64,
+    `yes_probability` float64, min(1, t / c_e).
+    """
+    _check_entries(entries, balance)
+    t, before = check_t(t), balance.counts_before
+    ids = _descending(before)[: max(n, 0)]
+    after = balance.counts_after(t) if after is None else after
+    counts = before[ids]
+    cap = np.minimum(counts.astype(np.float64), t)
+    return entries[ids].select(
+        pl.Series("entry_id", ids, dtype=pl.Int64),
+        "entry",
+        "sources",
+        pl.Series("before", counts, dtype=pl.Int64),
+        pl.Series("cap", cap, dtype=pl.Float64),
+        pl.Series("after", after[ids], dtype=pl.Int64),
+        pl.Series("yes_probability", cap / np.maximum(counts, 1), dtype=pl.Float64),
+    )
+
+
+def matches_per_pair(balance: Balance, t: float) -> pl.DataFrame:
+    """How many enabled entries the pairs match: a row for each number from 0 to the largest.
+
+    Columns: `matches` int64, `pairs` int64 (of the pool), `curated` int64 (of those kept at t).
+    """
+    t, matches = check_t(t), balance.matches
+    running = np.zeros(len(matches.entry_ids) + 1, np.int64)
+    np.cumsum(balance.enabled[matches.entry_ids], out=running[1:])
+    per_pair = np.diff(running[matches.indptr])
+    pairs = np.bincount(per_pair, minlength=1)
+    curated = np.bincount(per_pair[balance.keep_t < t], minlength=len(pairs))
+    return pl.DataFrame(
+        {"matches": np.arange(len(pairs), dtype=np.int64), "pairs": pairs, "curated": curated},
+        schema={"matches": pl.Int64, "pairs": pl.Int64, "curated": pl.Int64},
+    )
+
+
+def _check_entries(entries: pl.DataFrame, balance: Balance) -> None:
+    if len(entries) != len(balance.enabled):
+        raise SettingsError(f"the table has {len(entries):,} entries, the balance {len(balance.enabled):,}")
+
+
+def _descending(counts: np.ndarray) -> np.ndarray:
+    """The ids of the entries with a match, the largest count first, equal counts by id: int64."""
+    order = np.argsort(-counts, kind="stable")
+    return order[: np.count_nonzero(counts)].astype(np.int64, copy=False)
+
+
+def _log_spaced(n: int, max_points: int) -> np.ndarray:
+    """Distinct whole numbers from 1 to n, both with, at most `max_points`: int64."""
+    if max_points < 2:
+        raise SettingsError(f"a curve has at least 2 points, got {max_points}")
+    if n <= max_points:
+        return np.arange(1, n + 1, dtype=np.int64)
+    return np.unique(np.geomspace(1, n, max_points).round().astype(np.int64))

@@ -1,0 +1,33 @@
+"""How a stage is mapped over the shards of a pool. An engine knows nothing of what it maps.
+
+A stage is a module-level function of (context, item). The context, the same for every item and large, goes to a worker
+once; items and results are small. Results come as they are ready, each with the number of its item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from metaclip_core.engines.local import map_locally
+from metaclip_core.errors import SettingsError
+
+__all__ = ["Engine", "engine_named"]
+
+
+class Engine(Protocol):
+    """Map `stage(context, item)` over items with this many workers; the first error ends it."""
+
+    def __call__(
+        self, stage: Callable[[Any, Any], Any], context: Any, items: Sequence[Any], *, workers: int
+    ) -> Iterator[tuple[int, Any]]: ...
+
+
+_ENGINES: dict[str, Engine] = {"local": map_locally}
+
+
+def engine_named(name: str) -> Engine:
+    """The engine of this name. Raises SettingsError."""
+    if name not in _ENGINES:
+        raise SettingsError(f"unknown engine {name!r}; there are: {', '.join(_ENGINES)}")
+    return _ENGINES[name]

@@ -1,0 +1,202 @@
+"""Parquet files, read column by column without a row of Python in the good path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from metaclip_core.errors import PoolError, RecordError
+from metaclip_core.pools import record
+from metaclip_core.pools.columns import Columns, find_columns
+from metaclip_core.pools.pairs import Place
+from metaclip_core.pools.record import PAIR_SCHEMA, BadRecord, Shard
+
+EXTENSIONS = (".parquet",)
+
+SHARD_ROWS = 250_000
+"""Rows of a shard, about: a second of matching, and few enough that all workers get some of one big file."""
+
+PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError)
+"""What pyarrow raises for a file that isn't parquet, or is damaged (ValueError: a name in it that isn't UTF-8)."""
+
+
+def recognises(path: str) -> bool:
+    return path.lower().endswith(EXTENSIONS)
+
+
+def split(shard: Shard) -> list[Shard]:
+    """Ranges of whole row groups, of about SHARD_ROWS rows: a row group is the least that can be read by itself."""
+    with _open(shard.path) as file:
+        _find_columns(file, shard)
+        groups = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+    n_rows = sum(groups)
+    stops: list[int] = []
+    start = stop = 0
+    for n_group_rows in groups:
+        if stop > start and stop + n_group_rows - start > SHARD_ROWS:
+            stops.append(stop)
+            start = stop
+        stop += n_group_rows
+    stops += [stop] if stop > start else []
+    # The file's bytes are shared out by rows, so that the sizes of the shards add up to that of the file.
+    return [
+        replace(shard, start=a, stop=b, size_bytes=shard.size_bytes * b // n_rows - shard.size_bytes * a // n_rows)
+        for a, b in zip([0, *stops], stops, strict=False)
+    ]
+
+
+def read(shard: Shard, bad_record: BadRecord) -> Iterator[pa.RecordBatch]:
+    at = Place(shard.path)
+    try:
+        file = _open(shard.path)
+    except RecordError as error:
+        bad_record(error)
+        return
+    with file:
+        columns = _find_columns(file, shard)
+        chunks = _chunks(file, shard, columns)
+        while True:
+            try:
+                start, chunk = next(chunks)
+            except StopIteration:
+                return
+            except PARQUET_ERRORS as error:
+                bad_record(at.error("unreadable_file", f"the file is damaged: {error}"))
+                return
+            pairs, bad = _pairs(shard, columns, start, chunk)
+            for row_error in bad:
+                bad_record(row_error)
+            at = Place(shard.path, f"after row {start + chunk.num_rows - 1}")
+            if pairs.num_rows:
+                yield pairs
+
+
+def _open(path: str) -> pq.ParquetFile:
+    """RecordError `unreadable_file` when it isn't a parquet file."""
+    try:
+        # Checksums are compared where the writer left some: a flipped bit is an error then, not another caption.
+        return pq.ParquetFile(path, page_checksum_verification=True)
+    except PARQUET_ERRORS as error:
+        raise Place(path).error("unreadable_file", f"the file can't be read as parquet: {error}") from error
+
+
+def _find_columns(file: pq.ParquetFile, shard: Shard) -> Columns:
+    """As `find_columns`, and PoolError when the text or the id has a type that it can't have."""
+    schema = file.schema_arrow
+    columns = find_columns(shard.path, schema.names, shard.options)
+    if not _is_text(kind := schema.field(columns.text).type):
+        raise PoolError(
+            f"{shard.path}: its column {columns.text!r} holds {kind}, not strings; "
+            f"name the column of the texts with --text-column."
+        )
+    if columns.id is not None and not _is_name(kind := schema.field(columns.id).type):
+        raise PoolError(
+            f"{shard.path}: its column {columns.id!r} holds {kind}, neither strings nor integers; "
+            f"name another column of ids with --id-column."
+        )
+    # Found unasked, so no error: a column of this name that holds something else is not what we look for.
+    url_fits = columns.url is not None and _is_text(schema.field(columns.url).type)
+    key_fits = columns.key is not None and _is_name(schema.field(columns.key).type)
+    return replace(columns, url=columns.url if url_fits else None, key=columns.key if key_fits else None)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    """Strings of any layout; also bytes, which old writers left untagged, and nulls, the type of an empty column."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return kind in (
+        *(pa.string(), pa.large_string(), pa.string_view()),
+        *(pa.binary(), pa.large_binary(), pa.binary_view(), pa.null()),
+    )
+
+
+def _is_name(kind: pa.DataType) -> bool:
+    value_type = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return _is_text(kind) or pa.types.is_integer(value_type)
+
+
+def _chunks(file: pq.ParquetFile, shard: Shard, columns: Columns) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """(number of the first row, rows) of the shard's part of the file, in order."""
+    metadata = file.metadata
+    stop = metadata.num_rows if shard.stop is None else shard.stop
+    groups: list[int] = []
+    first = row = 0  # of the first group that is read; of the one looked at
+    for group in range(metadata.num_row_groups):
+        n_rows = metadata.row_group(group).num_rows
+        if row < stop and row + n_rows > shard.start and n_rows:
+            first = first if groups else row
+            groups.append(group)
+        row += n_rows
+    if not groups:
+        return
+    # No threads: workers divide the cores among shards, and a second layer of threads would only fight them.
+    batches = file.iter_batches(record.BATCH_SIZE, row_groups=groups, columns=columns.used(), use_threads=False)
+    for batch in batches:
+        low, high = max(first, shard.start), min(first + batch.num_rows, stop)
+        if low < high:
+            yield low, batch.slice(low - first, high - low)
+        first += batch.num_rows
+
+
+def _pairs(
+    shard: Shard, columns: Columns, start: int, chunk: pa.RecordBatch
+) -> tuple[pa.RecordBatch, list[RecordError]]:
+    """The pairs of some rows, and an error for each row that gives none."""
+    n_rows = chunk.num_rows
+    errors: dict[int, tuple[str, str]] = {}
+    arrays = {name: _strings(chunk.column(name), name, errors) for name in columns.used()}
+    text = arrays[columns.text]
+    _report(errors, pc.is_null(text), "no_text", f"it has no text: {columns.text!r} is null")
+    numbers = pa.array(np.arange(start, start + n_rows)).cast(pa.large_string())
+    if columns.id is None:
+        prefix = pa.scalar(shard.name + "#", pa.large_string())
+        identity = pc.binary_join_element_wise(prefix, numbers, pa.scalar("", pa.large_string()))
+        key = numbers
+    else:
+        identity = key = arrays[columns.id]
+        missing = pc.fill_null(pc.equal(pc.binary_length(identity), 0), True)
+        _report(errors, missing, "no_id", f"it has no id: {columns.id!r} is null or empty")
+    if columns.key is not None:
+        key = pc.coalesce(arrays[columns.key], key)
+    url = pa.nulls(n_rows, pa.large_string()) if columns.url is None else arrays[columns.url]
+    image = [pa.nulls(n_rows, field.type) for field in list(PAIR_SCHEMA)[4:]]
+    pairs = pa.RecordBatch.from_arrays([identity, key, text, url, *image], schema=PAIR_SCHEMA)
+    if errors:
+        good = np.ones(n_rows, dtype=bool)
+        good[list(errors)] = False
+        pairs = pairs.filter(pa.array(good))
+    return pairs, [
+        Place(shard.path, f"row {start + i}").error(reason, detail) for i, (reason, detail) in sorted(errors.items())
+    ]
+
+
+def _report(errors: dict[int, tuple[str, str]], mask: pa.BooleanArray, reason: str, detail: str) -> None:
+    if mask.true_count:
+        for i in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist():
+            errors.setdefault(i, (reason, detail))
+
+
+def _strings(array: pa.Array, name: str, errors: dict[int, tuple[str, str]]) -> pa.Array:
+    """The column as large_string; rows of it that aren't UTF-8 become null and go into `errors`."""
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type) or array.type == pa.binary_view():
+        array = array.cast(pa.large_binary()).view(pa.large_string())
+    array = array.cast(pa.large_string())
+    try:
+        array.validate(full=True)  # neither reading nor this cast looks at the bytes
+    except pa.ArrowInvalid:
+        values = array.view(pa.large_binary()).to_pylist()
+        for i, value in enumerate(values):
+            try:
+                values[i] = None if value is None else value.decode("utf-8")
+            except UnicodeDecodeError as error:
+                errors.setdefault(i, ("invalid_utf8", f"its {name!r} is not valid UTF-8 at byte {error.start}"))
+                values[i] = None
+        return pa.array(values, pa.large_string())
+    return array

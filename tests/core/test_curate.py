@@ -1,0 +1,73 @@
+"""From a pool's file to a run and its figures, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from metaclip_core.cli import main
+from metaclip_core.curate import curate
+from metaclip_core.errors import RunError
+from metaclip_core.run import open_run
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Path:
+    pl.DataFrame({"text": ["a dog", "a cat", "nothing", "a dog, a cat"]}).write_parquet(tmp_path / "pool.parquet")
+    pl.DataFrame({"entry": ["dog", "cat", "a dog"]}).write_parquet(tmp_path / "metadata.parquet")
+    return tmp_path
+
+
+def test_a_run_end_to_end(pool: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "curate",
+        str(pool / "pool.parquet"),
+        "--metadata",
+        str(pool / "metadata.parquet"),
+        "--out",
+        str(pool / "run"),
+    ]
+    assert main([*arguments, "--workers", "1"]) == 0
+    capsys.readouterr()
+    assert main(["info", str(pool / "run"), "-t", "1e9", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    expected = {
+        "read": 4,
+        "pairs": 4,
+        "skipped": 0,
+        "entries": 3,
+        "matched_pairs": 3,
+        "matches": 6,
+        "matched_entries": 3,
+    }
+    assert {name: figures[name] for name in expected} == expected
+    assert figures["curated_pairs"] == 3
+    run = open_run(pool / "run")
+    stored = run.pairs(["keep_t"]).collect()["keep_t"].to_numpy()
+    np.testing.assert_array_equal(stored, run.balance().keep_t)
+    assert [run.matches().of(i).tolist() for i in range(4)] == [[0, 2], [1], [], [0, 1, 2]]
+
+
+def test_other_settings_are_refused_and_the_same_do_nothing(pool: Path) -> None:
+    def again(seed: int):
+        return curate(pool / "pool.parquet", pool / "metadata.parquet", pool / "run", seed=seed)
+
+    first = again(0)
+    assert again(0).fingerprint == first.fingerprint
+    with pytest.raises(RunError, match="seed differ"):
+        again(1)
+
+
+def test_an_altered_part_is_refused(pool: Path) -> None:
+    run = curate(pool / "pool.parquet", pool / "metadata.parquet", pool / "run")
+    part = run.part_paths[0]
+    part.write_bytes(part.read_bytes()[:-1] + b"x")
+    with pytest.raises(RunError, match=r"00000\.parquet: altered"):
+        open_run(pool / "run")
+    part.unlink()
+    with pytest.raises(RunError, match=r"00000\.parquet: missing"):
+        open_run(pool / "run")
