@@ -87,7 +87,8 @@ def members(tar: tarfile.TarFile, file: BinaryIO, path: str) -> Iterator[Member]
     """The regular files in order; links, folders and devices are passed over.
 
     Ends with RecordError `truncated` or `invalid_header` when the archive doesn't end as one should, `data_after_end`
-    when something follows its end. The file may be moved between members.
+    when something follows its end. The last member before `truncated` may not be all there. The file may be moved
+    between members.
     """
     file_bytes = os.fstat(file.fileno()).st_size
     place = Place(path)
@@ -107,11 +108,12 @@ def members(tar: tarfile.TarFile, file: BinaryIO, path: str) -> Iterator[Member]
                 "invalid_header", f"the header of {_shown(info.name)} is damaged: its size is {info.size}"
             )
         if info.isreg() and not info.issparse():
+            yield Member(_shown(info.name), info.offset_data, info.size)
+            # After the yield: that this member begins says that the sample before it is whole.
             if info.offset_data + info.size > file_bytes:
                 raise place.error(
                     "truncated", f"the tar is cut off within {_shown(info.name)}; fetch or write it again"
                 )
-            yield Member(_shown(info.name), info.offset_data, info.size)
         place = Place(path, f"after {_shown(info.name)}")
         last_offset = info.offset_data
 

@@ -43,13 +43,7 @@ def split(shard: Shard) -> list[Shard]:
     """The tar as one shard; whether it is whole is seen when it is read."""
     try:
         with open(shard.path, "rb") as file:
-            tar = open_tar(file, shard.path)
-            try:
-                empty = next(members(tar, file, shard.path), None) is None
-            except RecordError as error:
-                if error.reason == "truncated":  # before its first member ends: there is nothing else to read
-                    raise
-                empty = False
+            empty = next(members(open_tar(file, shard.path), file, shard.path), None) is None
     except OSError as error:
         raise _unreadable(shard, error) from error
     return [] if empty else [shard]
