@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from metaclip_core.balancing import Balance, entry_counts, keep_probability, keep_thresholds
-    from metaclip_core.curate import curate
+    from metaclip_core.curation import curate
     from metaclip_core.errors import MetaclipError
     from metaclip_core.matching import Matches, match_texts
     from metaclip_core.metadata import Metadata, load_metadata
@@ -40,7 +40,7 @@ _HOMES = {
     "MetaclipError": "errors",
     "Metadata": "metadata",
     "Run": "run",
-    "curate": "curate",
+    "curate": "curation",
     "entry_counts": "balancing",
     "keep_probability": "balancing",
     "keep_thresholds": "balancing",

@@ -12,7 +12,7 @@ from metaclip_core import __version__
 from metaclip_core.errors import MetaclipError, SettingsError
 
 if TYPE_CHECKING:
-    from metaclip_core.curate import Progress
+    from metaclip_core.curation import Progress
     from metaclip_core.run import Run
 
 __all__ = ["main", "run_info"]
@@ -78,7 +78,7 @@ def _positive(text: str) -> int:
 def _curate(options: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from metaclip_core.curate import curate
+    from metaclip_core.curation import curate
     from metaclip_core.kernels.threads import available_cores
     from metaclip_core.metadata import load_metadata, metadata_argument
 

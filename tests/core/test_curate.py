@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from metaclip_core.cli import main
-from metaclip_core.curate import curate
+from metaclip_core.curation import curate
 from metaclip_core.errors import RunError
 from metaclip_core.run import open_run
 
