@@ -204,9 +204,8 @@ def test_a_tar_cut_in_a_long_name(tmp_path: Path, layout: int) -> None:
     path = tmp_path / "0.tar"
     for n_bytes in (2048 + 512, 2048 + 600, 2048 + 1024):
         path.write_bytes(whole[:n_bytes])
-        assert_bad_cut = [("after x", "truncated")]
         rows, errors = read_pool(path)
-        assert [error.reason for error in errors] == [reason for _, reason in assert_bad_cut]
+        assert [error.reason for error in errors] == ["truncated"]
         assert rows == []  # sample a may go on behind the cut
 
 
@@ -215,9 +214,8 @@ def test_a_damaged_header(tmp_path: Path) -> None:
     data[2048 + 3] ^= 1  # in the name of b.jpg: the checksum tells
     path = tmp_path / "0.tar"
     path.write_bytes(data)
-    assert_bad_header = [("0.tar", "invalid_header")]
     rows, errors = read_pool(path)
-    assert [error.reason for error in errors] == [reason for _, reason in assert_bad_header]
+    assert [error.reason for error in errors] == ["invalid_header"]
     assert "byte 2,048" in errors[0].detail
     assert rows == []
 
