@@ -1,15 +1,18 @@
-"""The command line: `metaclip curate | info`. Exit status 0, 1 failed, 2 usage."""
+"""The command line: `metaclip curate | info | dashboard`. Exit status 0, 1 failed, 2 usage."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaclip_core import __version__
-from metaclip_core.errors import MetaclipError, SettingsError
+from metaclip_core.errors import MetaclipError, RunError, SettingsError
 
 if TYPE_CHECKING:
     from metaclip_core.curation import Progress
@@ -65,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("--sources", metavar="A,B", help="the metadata sources that are on (all); empty for none")
     info.add_argument("--seed", type=int, metavar="N", help="of the draws (the run's own)")
     info.add_argument("--json", action="store_true", help="one JSON object")
+
+    dashboard = commands.add_parser("dashboard", help="open the dashboard in the browser")
+    dashboard.set_defaults(command=_dashboard)
+    dashboard.add_argument("run", metavar="RUN", help="a run directory")
+    dashboard.add_argument("--port", type=int, default=8501, help="of the local web server (8501)")
     return parser
 
 
@@ -145,6 +153,26 @@ def _info(options: argparse.Namespace) -> None:
     for name, value in figures.items():
         shown = ", ".join(value) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else value
         print(f"{name.replace('_', ' '):<24}{shown}")
+
+
+def _app_folder() -> Path:
+    """The folder of streamlit_app.py: `metaclip_dashboard` beside the installed core, or the repository."""
+    above = Path(__file__).resolve().parent.parent
+    for folder in (above / "metaclip_dashboard", above):
+        if (folder / "streamlit_app.py").exists():
+            return folder
+    raise RunError(f"the dashboard's files are not installed beside {above}; install metaclip-dashboard again")
+
+
+def _dashboard(options: argparse.Namespace) -> int:
+    from metaclip_core.run import open_run
+
+    app = _app_folder()
+    run = open_run(options.run).path.resolve()
+    print(f"metaclip: http://127.0.0.1:{options.port} shows {run.name}; Ctrl-C ends it", file=sys.stderr)
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(options.port)]
+    # Streamlit reads .streamlit/config.toml from the folder it is started in.
+    return subprocess.run(command, cwd=app, env={**os.environ, "METACLIP_RUN": str(run)}, check=False).returncode
 
 
 if __name__ == "__main__":

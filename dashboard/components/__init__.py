@@ -1,0 +1,1 @@
+"""Parts of a page: what is drawn with Streamlit and used by pages."""

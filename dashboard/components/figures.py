@@ -1,0 +1,37 @@
+"""A chart with a sentence on how to read it and its table as a file."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+import polars as pl
+import streamlit as st
+
+__all__ = ["chart_with_table", "csv_download"]
+
+
+def chart_with_table(chart: go.Figure, table: pl.DataFrame, *, name: str, how_to_read: str) -> None:
+    """Draw the chart; below it the sentence and a button for the table as CSV. `name`: key and file name."""
+    st.plotly_chart(chart, key=f"chart_{name}", config={"displaylogo": False, "displayModeBar": False}, alt=how_to_read)
+    text, button = st.columns([4, 1], vertical_alignment="top")
+    text.caption(how_to_read)
+    with button:
+        csv_download(table, name=name)
+
+
+def csv_download(table: pl.DataFrame, *, name: str) -> None:
+    """A button for the table as CSV, made when it is clicked; lists are joined with `|`."""
+
+    def make() -> str:
+        lists = [column for column, kind in table.schema.items() if isinstance(kind, pl.List)]
+        return table.with_columns(pl.col(column).list.join("|") for column in lists).write_csv()
+
+    st.download_button(
+        "CSV",
+        make,
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        key=f"csv_{name}",
+        on_click="ignore",
+        icon=":material/download:",
+        type="tertiary",
+    )

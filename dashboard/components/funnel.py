@@ -1,0 +1,69 @@
+"""The funnel in numbers, and in a sentence."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard.data import Snapshot
+
+__all__ = ["funnel_metrics", "share_text", "what_t_does"]
+
+
+def share_text(share: float) -> str:
+    """A share (0 to 1) as percent, with enough digits not to read 0% or 100% where it isn't."""
+    if 0 < share < 0.0005:
+        return "< 0.1%"
+    if 0.9995 <= share < 1:
+        return "> 99.9%"
+    return f"{share:.1%}"
+
+
+def funnel_metrics(snapshot: Snapshot) -> None:
+    """Six figures in a row."""
+    _, matched, curated = snapshot.funnel["share"]
+    entries = snapshot.matched_entries
+    figures = [
+        (
+            "Pairs in the pool",
+            f"{snapshot.pairs:,}",
+            "the whole pool",
+            "Without skipped records and duplicates.",
+        ),
+        (
+            "Matched",
+            f"{snapshot.matched:,}",
+            f"{share_text(matched)} of the pool",
+            "Pairs that an enabled entry matches.",
+        ),
+        (
+            "Curated at t",
+            f"{snapshot.curated:,}",
+            f"{share_text(curated)} of the pool",
+            "Pairs whose keep_t is below t.",
+        ),
+        ("Expected at t", f"{snapshot.expected:,.1f}", "average over seeds", "The sum of P(keep) over all pairs."),
+        ("Tail share", share_text(snapshot.tail_share), "of all matches", "Matches of entries with c < t."),
+        (
+            "Head entries",
+            f"{snapshot.head_entries:,}",
+            f"of {entries:,} matched",
+            f"Entries with c >= t. {snapshot.unmatched_entries:,} enabled entries match no pair.",
+        ),
+    ]
+    for column, (label, value, note, help_text) in zip(st.columns(len(figures)), figures, strict=True):
+        column.metric(label, value, delta=note, delta_color="off", delta_arrow="off", help=help_text, border=True)
+
+
+def what_t_does(snapshot: Snapshot, t: float) -> str:
+    """One sentence, plain text."""
+    if not snapshot.matched:
+        return "No enabled entry matches a pair of this pool, so nothing is curated at any t."
+    tail = max(0, snapshot.matched_entries - snapshot.head_entries)
+    share = snapshot.curated / snapshot.matched
+    if not snapshot.head_entries:
+        return f"At t = {t:,.10g} no entry is a head entry: every matched pair is kept."
+    return (
+        f"At t = {t:,.10g}, every pair of the {tail:,} tail entries (fewer than t matches) is kept, each of the "
+        f"{snapshot.head_entries:,} head entries says yes to about t of its pairs, and {snapshot.curated:,} of "
+        f"{snapshot.matched:,} matched pairs ({share_text(share)}) are curated."
+    )
