@@ -134,9 +134,10 @@ def _search(folder: str, formats: dict[str, Format]) -> list[tuple[str, str]]:
     seen: set[str] = set()
     for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(parent)
-        folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
         if real in seen:  # by a second link, or in a ring of links
+            folders.clear()
             continue
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         seen.add(real)
         below = Path(parent).relative_to(folder)
         here = [

@@ -123,10 +123,10 @@ def _rows(shard: Shard, bad_record: BadRecord) -> Generator[tuple[_Layout, int, 
 
 
 def _reader(text: TextIO, path: str) -> Any:
-    csv.field_size_limit(
-        MAX_TEXT_BYTES
-    )  # of the process, there is no other: the default (131,072) is below a long text
-    return csv.reader(_Lines(text), delimiter="\t" if ".tsv" in path.lower()[-7:] else ",", strict=True)
+    # The limit is the process's, there is no other; the default (131,072) is below a long text.
+    csv.field_size_limit(MAX_TEXT_BYTES)
+    delimiter = "\t" if path.lower().endswith((".tsv", ".tsv.gz")) else ","
+    return csv.reader(_Lines(text), delimiter=delimiter, strict=True)
 
 
 def _broken(error: Exception, at: Place, first_line: int, last_line: int) -> RecordError:

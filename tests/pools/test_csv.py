@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv as stdlib_csv
 import gzip
 import re
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,14 @@ from metaclip_core.errors import PoolError
 from metaclip_core.pools import ReadOptions, csv, open_pool, read_shard, record
 
 from .builders import assert_bad, assert_bad_file, pair, read_pool
+
+
+@pytest.fixture(autouse=True)
+def _field_size_limit() -> Iterator[None]:
+    """The limit is the process's: a test that lowers ours leaves that of others as it was."""
+    limit = stdlib_csv.field_size_limit()
+    yield
+    stdlib_csv.field_size_limit(limit)
 
 
 def write(path: Path, data: bytes) -> Path:

@@ -229,8 +229,9 @@ def test_a_size_that_leads_back_ends_the_tar(tmp_path: Path) -> None:
     header[148:156] = b"%06o\0 " % checksum
     path = tmp_path / "0.tar"
     path.write_bytes(tar_bytes(sample("g"))[:2048] + header + bytes(10240))
-    _, errors = read_pool(path)
-    assert [error.reason for error in errors] == ["invalid_header"]
+    _, (error,) = read_pool(path)
+    assert error.reason == "invalid_header"
+    assert "its size is -1024" in error.detail
 
 
 def test_a_header_of_many_bytes_is_not_read(tmp_path: Path) -> None:
