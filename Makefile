@@ -1,10 +1,13 @@
-# make test  every test
+# make app   the dashboard on the embedded sample        make test   every test
 # make lint  ruff and mypy                               make fix    let ruff format and mend what it can
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: test lint fix clean
+.PHONY: app test lint fix clean
+app: $(VENV)/.app
+	$(BIN)/metaclip dashboard
+
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -q
 
@@ -20,9 +23,13 @@ fix: $(VENV)/.dev
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
+$(VENV)/.app: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $@
+
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
-	touch $@
+	touch $@ $(VENV)/.app
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
     dashboard = commands.add_parser("dashboard", help="open the dashboard in the browser")
     dashboard.set_defaults(command=_dashboard)
-    dashboard.add_argument("run", metavar="RUN", help="a run directory")
+    dashboard.add_argument("run", nargs="?", metavar="RUN", help="a run directory; by default the embedded sample")
     dashboard.add_argument("--port", type=int, default=8501, help="of the local web server (8501)")
     return parser
 
@@ -164,11 +164,24 @@ def _app_folder() -> Path:
     raise RunError(f"the dashboard's files are not installed beside {above}; install metaclip-dashboard again")
 
 
+def _sample_run(app: Path) -> Path:
+    """The run of the embedded sample: curated on first use into the user's cache, again when the sample has changed."""
+    from metaclip_core.curation import curate
+
+    sample = app / "data_samples"
+    root = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    out = (Path(root) if root else Path.home() / ".cache") / "metaclip-dashboard" / "sample"
+    try:
+        return curate(sample / "shards", sample / "metadata.parquet", out).path
+    except RunError:  # of an earlier release's sample, or damaged: it is only a cache
+        return curate(sample / "shards", sample / "metadata.parquet", out, overwrite=True).path
+
+
 def _dashboard(options: argparse.Namespace) -> int:
     from metaclip_core.run import open_run
 
     app = _app_folder()
-    run = open_run(options.run).path.resolve()
+    run = (open_run(options.run).path if options.run else _sample_run(app)).resolve()
     print(f"metaclip: http://127.0.0.1:{options.port} shows {run.name}; Ctrl-C ends it", file=sys.stderr)
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(options.port)]
     # Streamlit reads .streamlit/config.toml from the folder it is started in.
