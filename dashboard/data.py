@@ -86,9 +86,7 @@ def default_t(run: Run) -> float:
     if balance.tail_share(t) > 0:
         return t
     counts = balance.counts_before
-    return float(
-        counts[counts > 0].min() + 1
-    )  # a small pool: its rarest entries are more than the paper's tail already
+    return float(counts[counts > 0].min() + 1)  # a small pool: its rarest entries already exceed that share
 
 
 def snapshot(run: Run, sources: tuple[str, ...] | None, seed: int, t: float) -> Snapshot:

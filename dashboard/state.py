@@ -51,8 +51,8 @@ def controls(*, source_names: tuple[str, ...], largest_count: int, default_t: fl
             format="%.10g",
             key="t",
             bind="query-params",
-            help="An entry that matches c pairs says yes to each with probability min(1, t / c). The default makes "
-            "tail entries 6% of all matches, the balance that MetaCLIP found best.",
+            help="An entry that matches c pairs says yes to each with probability min(1, t / c). By default t makes "
+            "the tail's share of all matches as near to 6% as it gets.",
         )
     with slider_place:
         stops = t_ladder(largest_count)

@@ -122,17 +122,18 @@ def _curate(options: argparse.Namespace) -> None:
 
 def run_info(run: Run, t: float, *, sources: Sequence[str] | None = None, seed: int | None = None) -> dict[str, Any]:
     """The figures of `metaclip info`; the names are part of the contract, shares are 0 to 1."""
+    from metaclip_core import distribution
+
     balance = run.balance(sources=sources, seed=seed)
-    counts = balance.counts_before
     return {
         **{name: run.totals[name] for name in ("read", "pairs", "skipped", "duplicates", "filtered")},
         "repeated_ids": run.totals["repeated_ids"],
         "entries": int(balance.enabled.sum()),
         "matched_pairs": balance.matched_pairs,
         "matches": balance.n_matches,
-        "matched_entries": int((counts > 0).sum()),
+        "matched_entries": distribution.matched_entries(balance),
         "tail_share": balance.tail_share(t),
-        "head_entries": int((balance.enabled & (counts >= t)).sum()),
+        "head_entries": distribution.head_entries(balance, t),
         "curated_pairs": balance.curated_size(t),
         "expected_curated_pairs": balance.expected_size(t),
         "t": t,

@@ -120,6 +120,7 @@ def curate(
             ) from error
     try:
         if _is_finished(folder, settings):
+            _tidy(folder)
             return open_run(folder)
         job = _Curation(folder, settings, shards, metadata, opening, on_progress or (lambda progress: None))
         job.run(run_map, workers)
@@ -179,6 +180,13 @@ def _is_finished(folder: Path, settings: dict[str, Any]) -> bool:
     if strangers:
         raise RunError(f"{folder}: not empty and no run ({strangers[0]!r} is in it); choose another --out")
     return False
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what only an unfinished run needs; called again for a run that was killed right after its manifest."""
+    with storage_errors(folder):
+        (folder / "plan.json").unlink(missing_ok=True)
+    shutil.rmtree(folder / "staging", ignore_errors=True)
 
 
 def _remove_run(folder: Path) -> None:
@@ -360,6 +368,4 @@ class _Curation:
             "parts": parts,
         }
         write_json(self.folder / "manifest.json", manifest)
-        shutil.rmtree(self.staging, ignore_errors=True)
-        with storage_errors(self.folder):
-            (self.folder / "plan.json").unlink(missing_ok=True)
+        _tidy(self.folder)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from metaclip_core.balancing import Balance
 from metaclip_core.errors import RunError
 from metaclip_core.matching import Matches
-from metaclip_core.metadata.table import enabled_entries
+from metaclip_core.metadata.table import enabled_entries, source_masks
 from metaclip_core.storage import file_digest
 from metaclip_core.strings import hash_each
 
@@ -81,9 +81,7 @@ class Run:
     @cached_property
     def source_masks(self) -> np.ndarray:
         """The sources of each entry, bit i for `source_names[i]`: uint32 (n_entries,)."""
-        bits = {name: 1 << bit for bit, name in enumerate(self.source_names)}
-        masks = pl.col("sources").list.eval(pl.element().replace_strict(bits, return_dtype=pl.UInt32)).list.sum()
-        return self.entries.select(masks.cast(pl.UInt32))["sources"].to_numpy()
+        return source_masks(self.entries["sources"], self.source_names)
 
     @cached_property
     def entry_hashes(self) -> np.ndarray:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_core.errors import MetadataError, SettingsError
-from metaclip_core.metadata.table import KNOWN_SOURCES, MAX_SOURCES, Dropped, Metadata, MetadataFile
+from metaclip_core.metadata.table import KNOWN_SOURCES, MAX_SOURCES, Dropped, Metadata, MetadataFile, source_masks
 
 __all__ = ["load_metadata", "metadata_argument"]
 
@@ -141,9 +141,7 @@ def _build(rows: pl.DataFrame, files: tuple[MetadataFile, ...], where: str) -> M
     names = (*(name for name in KNOWN_SOURCES if name in found), *(name for name in found if name not in KNOWN_SOURCES))
     if len(names) > MAX_SOURCES:
         raise MetadataError(f"metadata {where}: {len(names)} sources, at most {MAX_SOURCES} are possible")
-    bits = {name: 1 << bit for bit, name in enumerate(names)}
-    mask = pl.col("sources").list.eval(pl.element().replace_strict(bits, return_dtype=pl.UInt32)).list
-    rows = rows.with_columns(mask.eval(pl.element().unique()).list.sum().cast(pl.UInt32).alias("mask"))
+    rows = rows.with_columns(pl.Series("mask", source_masks(rows["sources"], names)))
 
     empty = pl.col("entry") == ""
     blank = (pl.col("entry").str.strip_chars() == "") & ~empty
@@ -154,7 +152,7 @@ def _build(rows: pl.DataFrame, files: tuple[MetadataFile, ...], where: str) -> M
     return Metadata(
         entry_array=table["entry"].to_arrow().cast(pa.large_string()),
         sources=table["mask"].to_numpy().astype(np.uint32),
-        source_names=tuple(names),
+        source_names=names,
         original_ids=table["row"].to_numpy(),
         files=files,
         dropped=Dropped(

@@ -18,7 +18,7 @@ from metaclip_core.kernels.tokens import MARKS
 from metaclip_core.storage import write_atomically
 from metaclip_core.strings import hash_each, string_buffers
 
-__all__ = ["KNOWN_SOURCES", "MAX_SOURCES", "Dropped", "Metadata", "MetadataFile", "enabled_entries"]
+__all__ = ["KNOWN_SOURCES", "MAX_SOURCES", "Dropped", "Metadata", "MetadataFile", "enabled_entries", "source_masks"]
 
 KNOWN_SOURCES = ("wordnet", "wiki_unigram", "wiki_bigram", "wiki_title")
 """The paper's four sources, in the order in which it adds them (Table 1)."""
@@ -132,6 +132,13 @@ class Metadata:
         """Write `metadata.parquet` with the columns `entry` and `sources`; `load_metadata` reads it back."""
         with write_atomically(Path(path)) as file:
             self.frame().write_parquet(file, compression="zstd")
+
+
+def source_masks(lists: pl.Series, source_names: tuple[str, ...]) -> np.ndarray:
+    """The lists of source names as bit masks, bit i for `source_names[i]`: uint32 (n,)."""
+    bits = {name: 1 << bit for bit, name in enumerate(source_names)}
+    masks = lists.list.eval(pl.element().replace_strict(bits, return_dtype=pl.UInt32).unique())
+    return masks.list.sum().cast(pl.UInt32).to_numpy()
 
 
 def enabled_entries(masks: np.ndarray, source_names: tuple[str, ...], sources: Iterable[str] | None) -> np.ndarray:

@@ -71,3 +71,52 @@ def test_an_altered_part_is_refused(pool: Path) -> None:
     part.unlink()
     with pytest.raises(RunError, match=r"00000\.parquet: missing"):
         open_run(pool / "run")
+
+
+def test_what_a_kill_after_the_manifest_leaves_is_removed(pool: Path) -> None:
+    def again():
+        return curate(pool / "pool.parquet", pool / "metadata.parquet", pool / "run")
+
+    again()
+    (pool / "run/staging").mkdir()
+    (pool / "run/plan.json").write_text("{}")
+    again()
+    assert sorted(path.name for path in (pool / "run").iterdir() if path.name != ".lock") == [
+        "entries.parquet",
+        "manifest.json",
+        "parts",
+        "skipped.parquet",
+    ]
+
+
+def test_a_killed_run_goes_on_and_two_workers_give_the_same_bytes(tmp_path: Path) -> None:
+    (tmp_path / "pool").mkdir()
+    for shard in range(4):
+        texts = [f"a dog {shard} {i}" for i in range(50)]
+        pl.DataFrame({"text": texts}).write_parquet(tmp_path / f"pool/{shard}.parquet")
+    pl.DataFrame({"entry": ["dog", "1", "7", "a dog"]}).write_parquet(tmp_path / "metadata.parquet")
+    whole = curate(tmp_path / "pool", tmp_path / "metadata.parquet", tmp_path / "whole", workers=2)
+
+    class Killed(Exception):
+        pass
+
+    def kill_at(stage: str, done: int):
+        def kill(progress) -> None:
+            if (progress.stage, progress.done) == (stage, done):
+                raise Killed
+
+        return kill
+
+    for stage, done in (("match", 1), ("match", 4), ("threshold", 2)):
+        with pytest.raises(Killed):
+            curate(
+                tmp_path / "pool",
+                tmp_path / "metadata.parquet",
+                tmp_path / "cut",
+                on_progress=kill_at(stage, done),
+            )
+        with pytest.raises(RunError, match="unfinished"):
+            open_run(tmp_path / "cut")
+    resumed = curate(tmp_path / "pool", tmp_path / "metadata.parquet", tmp_path / "cut")
+    assert resumed.fingerprint == whole.fingerprint
+    assert [p.read_bytes() for p in resumed.part_paths] == [p.read_bytes() for p in whole.part_paths]

@@ -192,11 +192,7 @@ def test_equals_the_authors_matches_on_real_captions(shared_data) -> None:
     reference = pl.read_parquet(shared_data / "golden/reference_matches.parquet")
     matches = match_texts(captions["text"], metadata)
     np.testing.assert_array_equal(np.diff(matches.indptr), reference["entry_ids"].list.len().to_numpy())
-    expected = (
-        pa.concat_arrays(reference["entry_ids"].to_arrow().flatten().chunks)
-        if False
-        else reference["entry_ids"].list.explode(keep_nulls=False, empty_as_null=False)
-    )
+    expected = reference["entry_ids"].list.explode(keep_nulls=False, empty_as_null=False)
     np.testing.assert_array_equal(matches.entry_ids, expected.to_numpy())
     counts = entry_counts(matches, len(metadata))
     assert (int(counts.sum()), int((counts > 0).sum())) == (776_719, 37_642)
