@@ -50,9 +50,9 @@ def test_the_wheel_curates_and_shows_the_sample(installed: Path, tmp_path: Path)
         "XDG_CACHE_HOME": str(tmp_path),
     }
     code = (
-        "import metaclip_core.cli as cli; from pathlib import Path; app = cli._app_folder()\n"
+        "import metaclip_core.cli.dashboard as cli; from pathlib import Path; app = cli.app_folder()\n"
         f"assert Path({str(installed)!r}) in app.parents, app\n"
-        "print(cli._sample_run(app))"
+        "print(cli.sample_run(app))"
     )
 
     def sample_run() -> Path:

@@ -1,0 +1,54 @@
+"""`metaclip dashboard`: a run, or the embedded sample, in the browser."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from metaclip_core.errors import RunError
+
+__all__ = ["app_folder", "sample_run"]
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("dashboard", help="open the dashboard in the browser")
+    parser.set_defaults(command=_run)
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run directory; by default the embedded sample")
+    parser.add_argument("--port", type=int, default=8501, help="of the local web server (8501)")
+
+
+def app_folder() -> Path:
+    """The folder of streamlit_app.py: `metaclip_dashboard` beside the installed core, or the repository."""
+    above = Path(__file__).resolve().parents[2]
+    for folder in (above / "metaclip_dashboard", above):
+        if (folder / "streamlit_app.py").exists():
+            return folder
+    raise RunError(f"the dashboard's files are not installed beside {above}; install metaclip-dashboard again")
+
+
+def sample_run(app: Path) -> Path:
+    """The run of the embedded sample: curated on first use into the user's cache, again when the sample has changed."""
+    from metaclip_core.curation import curate
+
+    sample = app / "data_samples"
+    root = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    out = (Path(root) if root else Path.home() / ".cache") / "metaclip-dashboard" / "sample"
+    try:
+        return curate(sample / "shards", sample / "metadata.parquet", out).path
+    except RunError:  # of an earlier release's sample, or damaged: it is only a cache
+        return curate(sample / "shards", sample / "metadata.parquet", out, overwrite=True).path
+
+
+def _run(options: argparse.Namespace) -> int:
+    from metaclip_core.run import open_run
+
+    app = app_folder()
+    run = (open_run(options.run).path if options.run else sample_run(app)).resolve()
+    print(f"metaclip: http://127.0.0.1:{options.port} shows {run.name}; Ctrl-C ends it", file=sys.stderr)
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(options.port)]
+    # Streamlit reads .streamlit/config.toml from the folder it is started in.
+    return subprocess.run(command, cwd=app, env={**os.environ, "METACLIP_RUN": str(run)}, check=False).returncode

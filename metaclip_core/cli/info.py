@@ -1,0 +1,58 @@
+"""`metaclip info`: a run in figures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from metaclip_core.cli.options import add_settings, sources_of
+
+if TYPE_CHECKING:
+    from metaclip_core.run import Run
+
+__all__ = ["run_info"]
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("info", help="a run in figures, at a threshold t")
+    parser.set_defaults(command=_run)
+    parser.add_argument("run", metavar="RUN")
+    add_settings(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run_info(run: Run, t: float, *, sources: Sequence[str] | None = None, seed: int | None = None) -> dict[str, Any]:
+    """The figures of `metaclip info`; the names are part of the contract, shares are 0 to 1."""
+    from metaclip_core import distribution
+
+    balance = run.balance(sources=sources, seed=seed)
+    return {
+        **{name: run.totals[name] for name in ("read", "pairs", "skipped", "duplicates", "filtered")},
+        "repeated_ids": run.totals["repeated_ids"],
+        "entries": int(balance.enabled.sum()),
+        "matched_pairs": balance.matched_pairs,
+        "matches": balance.n_matches,
+        "matched_entries": distribution.matched_entries(balance),
+        "tail_share": balance.tail_share(t),
+        "head_entries": distribution.head_entries(balance, t),
+        "curated_pairs": balance.curated_size(t),
+        "expected_curated_pairs": balance.expected_size(t),
+        "t": t,
+        "sources": list(run.source_names if balance.sources is None else balance.sources),
+        "seed": balance.seed,
+        "fingerprint": run.fingerprint,
+    }
+
+
+def _run(options: argparse.Namespace) -> None:
+    from metaclip_core.run import open_run
+
+    figures = run_info(open_run(options.run), options.t, sources=sources_of(options), seed=options.seed)
+    if options.json:
+        print(json.dumps(figures, ensure_ascii=False))
+        return
+    for name, value in figures.items():
+        shown = ", ".join(value) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else value
+        print(f"{name.replace('_', ' '):<24}{shown}")
