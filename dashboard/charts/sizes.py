@@ -6,36 +6,41 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard.charts.style import AFTER, BEFORE, TAIL, figure, log_axis, mark
+from dashboard.numbers import t_text
 
 __all__ = ["matches_per_pair", "size_against_t"]
 
 _MOST_BARS = 60
+_UNSEEN = {"marker": {"opacity": 0}}  # points that can be clicked, on a line that is all one sees
 
 
 def size_against_t(sizes: pl.DataFrame, t: float) -> go.Figure:
     """`distribution.size_curve`: the curated share of the matched pairs and the tail share, with the current t marked."""
     chart = figure(title="Curated size and tail share against t", x="threshold t (log scale)", y="share")
     ts = sizes["t"].to_numpy()
+    clickable = {"mode": "lines+markers", "selected": _UNSEEN, "unselected": _UNSEEN}
     chart.add_scatter(
         x=ts,
         y=sizes["curated_share"].to_numpy(),
         name="curated, of matched pairs",
-        mode="lines",
         line={"color": AFTER, "width": 2.5},
+        marker={"size": 12, "opacity": 0},
+        **clickable,
         customdata=sizes["curated"].to_numpy(),
-        hovertemplate="t = %{x:,.0f}<br>%{customdata:,} pairs curated<br>%{y:.1%} of the matched<extra></extra>",
+        hovertemplate="t = %{x:,.6~g}<br>%{customdata:,} pairs curated<br>%{y:.1%} of the matched<extra></extra>",
     )
     chart.add_scatter(
         x=ts,
         y=sizes["tail_share"].to_numpy(),
         name="tail share, of all matches",
-        mode="lines",
         line={"color": TAIL, "width": 2.5, "dash": "dash"},
-        hovertemplate="t = %{x:,.0f}<br>%{y:.1%} of the matches are of tail entries<extra></extra>",
+        marker={"size": 12, "opacity": 0},
+        **clickable,
+        hovertemplate="t = %{x:,.6~g}<br>%{y:.1%} of the matches are of tail entries<extra></extra>",
     )
     chart.update_xaxes(**log_axis())
     chart.update_yaxes(tickformat=".0%", range=[0, 1.05])
-    mark(chart, t, f"t = {t:,.10g}")
+    mark(chart, t, f"t = {t_text(t)}")
     return chart
 
 
