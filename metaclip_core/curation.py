@@ -356,7 +356,10 @@ class _Curation:
             "totals": totals,
             "skipped": dict(sorted(skipped.items())),
             "tables": tables,
-            "parts": parts,
+            "parts": [
+                {"shard": shard.name, "start": shard.start, **part}
+                for shard, part in zip(self.shards, parts, strict=True)
+            ],
         }
         write_json(self.folder / "manifest.json", manifest)
         _tidy(self.folder)

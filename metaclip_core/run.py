@@ -23,7 +23,7 @@ from metaclip_core.strings import hash_each
 
 __all__ = ["FORMAT_VERSION", "Run", "open_run"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 VERIFY_BYTES = 2**31
 """Runs up to this size have the content of all files checked when opened, larger ones only their sizes."""
@@ -89,7 +89,7 @@ class Run:
         return hash_each(self.entries["entry"].to_arrow().cast(pa.large_string()))
 
     def pairs(self, columns: Iterable[str] | None = None) -> pl.LazyFrame:
-        """The pairs: identity, key, text, url, image_path, image_offset, image_size, entry_ids, keep_t."""
+        """The pairs: identity, uid, key, text, url, image_path, image_offset, image_size, entry_ids, keep_t."""
         frame = pl.scan_parquet(self.part_paths)
         return frame if columns is None else frame.select(list(columns))
 

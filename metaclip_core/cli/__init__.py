@@ -13,7 +13,7 @@ from metaclip_core.jobs import working_as_job
 
 __all__ = ["main"]
 
-COMMANDS = ("curate", "info", "dashboard")
+COMMANDS = ("curate", "info", "export", "dashboard")
 """Modules of this package, in the order of `metaclip --help`; each has `add(commands)`, which adds its parser."""
 
 
