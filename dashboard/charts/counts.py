@@ -18,7 +18,7 @@ def rank_frequency(ranks: pl.DataFrame, t: float) -> go.Figure:
     curves = (
         ("before", "before (c)", BEFORE, "solid"),
         ("cap", "cap (min(c, t))", CAP, "dash"),
-        ("after", "after (curated pairs that carry it)", AFTER, None),
+        ("after", "after (kept pairs)", AFTER, None),
     )
     for column, label, colour, dash in curves:
         values = ranks[column].cast(pl.Float64)

@@ -17,6 +17,8 @@ __all__ = ["sidebar"]
 
 _STYLE = """<style>
 .stMainBlockContainer { padding: 2.5rem 2.5rem 4rem; max-width: 1700px; }
+.stMainBlockContainer h1 { font-size: 2rem; padding: 0.5rem 0; }
+.stMainBlockContainer h3 { font-size: 1.3rem; }
 [data-testid="stSidebarHeader"] { height: 2.5rem; }
 </style>"""
 
@@ -25,6 +27,8 @@ def sidebar() -> None:
     """Draw the controls; what they say is `state.view()`, or an error message for the page to show."""
     st.html(_STYLE)
     st.session_state["_view"] = st.session_state["_trouble"] = None
+    if st.session_state.pop("_forget", False):
+        _forget_settings()
     with st.sidebar:
         try:
             known = _chosen_run()

@@ -16,7 +16,16 @@ import streamlit as st
 from metaclip_core.errors import RunError
 from metaclip_core.run import Run, open_run
 
-__all__ = ["KnownRun", "jobs_folder", "known_runs", "open_known", "roots", "runs_folder"]
+__all__ = [
+    "KnownRun",
+    "exports_folder",
+    "jobs_folder",
+    "known_runs",
+    "open_known",
+    "roots",
+    "runs_folder",
+    "start_error",
+]
 
 _DEPTH = 4  # folders below a root that are looked into for runs
 _MOST_RUNS = 500
@@ -43,6 +52,11 @@ def roots() -> list[Path]:
 def runs_folder() -> Path | None:
     """Where runs curated from a page are written; None: nowhere, the app was given no folder."""
     return roots()[0] / "runs" if roots() else None
+
+
+def exports_folder() -> Path | None:
+    """Where exports started from a page are written; None: nowhere, the app was given no folder."""
+    return roots()[0] / "exports" if roots() else None
 
 
 def jobs_folder() -> Path:
