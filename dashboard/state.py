@@ -67,5 +67,13 @@ def seed_from(text: str) -> int:
 
 
 def go_to(page: str, **filters: str | int) -> None:
-    """Open another page with these filters; run, t, sources and seed stay as they are."""
-    st.switch_page(f"dashboard/pages/{page}.py", query_params={name: str(value) for name, value in filters.items()})
+    """Open a page with these filters; run, t, sources and seed stay as they are.
+
+    On the page itself only filters without a widget can be set so.
+    """
+    chosen = {name: str(value) for name, value in filters.items()}
+    if st.session_state.get("_page") == page:  # a switch to the page one is on would drop t from the address
+        for name, value in chosen.items():
+            st.query_params[name] = value
+        st.rerun()
+    st.switch_page(f"dashboard/pages/{page}.py", query_params=chosen)

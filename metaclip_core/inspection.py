@@ -116,7 +116,8 @@ class Span:
 def match_spans(text: str, entries: list[str]) -> list[Span]:
     """Where in the text these entries match (boundary mode `space`), by start, longer ones first; they may overlap.
 
-    An entry with characters that only spacing puts there (`u . s`) spans the text's own characters between its ends.
+    A span reaches from the entry's first character to its last, spaces at its ends left out: spacing puts some of them
+    (`u . s`) between the text's own.
     """
     spaced, places = [" "], [0]
     for place, character in enumerate(text):
@@ -133,7 +134,9 @@ def match_spans(text: str, entries: list[str]) -> list[Span]:
     for entry in dict.fromkeys(entries):
         found = line.find(f" {entry} ")
         while found >= 0:
-            first, last = found + 1, found + len(entry)
-            spans.append(Span(places[first], min(places[last] + 1, len(text)), entry))
+            first = found + 1 + len(entry) - len(entry.lstrip(" "))
+            last = found + len(entry.rstrip(" "))
+            start = places[min(first, len(places) - 1)]
+            spans.append(Span(start, places[last] + 1 if last >= first else start, entry))
             found = line.find(f" {entry} ", found + 1)
     return sorted(spans, key=lambda span: (span.start, -span.stop, span.entry))

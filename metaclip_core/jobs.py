@@ -28,6 +28,8 @@ __all__ = ["Job", "JobLog", "cancel", "forget", "jobs_in", "start", "working_as_
 
 _LEAST_SECONDS = 0.3  # between two writes of the progress
 
+_started: list[subprocess.Popen[bytes]] = []
+
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
@@ -63,7 +65,7 @@ def start(jobs_folder: Path, arguments: Sequence[str], *, title: str, out: str) 
         folder / "job.json", {"title": title, "command": ["metaclip", *arguments], "out": out, "started": time.time()}
     )
     with open(folder / "log.txt", "wb") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "metaclip_core.cli", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -71,11 +73,13 @@ def start(jobs_folder: Path, arguments: Sequence[str], *, title: str, out: str) 
             env={**os.environ, "METACLIP_JOB": str(folder)},
             start_new_session=True,
         )
+    _started.append(process)
     return folder.name
 
 
 def jobs_in(jobs_folder: Path) -> list[Job]:
     """All jobs of a folder, the latest first; what is no job is left out."""
+    _started[:] = [process for process in _started if process.poll() is None]  # reaps those that have ended
     if not jobs_folder.is_dir():
         return []
     found = (_read(folder) for folder in sorted(jobs_folder.iterdir(), reverse=True) if folder.is_dir())

@@ -28,7 +28,7 @@ def chart_with_table(
     def clicked() -> None:
         points = st.session_state[key]["selection"]["points"]
         if points and on_click:
-            on_click(float(points[0]["x"]))
+            on_click(float(f"{float(points[0]['x']):.3g}"))  # a t that one can read
 
     st.plotly_chart(
         chart,

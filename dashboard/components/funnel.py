@@ -50,7 +50,7 @@ def figure_row(figures: list[tuple[str, str, str, str | None]]) -> None:
     with st.container(horizontal=True, gap="small"):
         for label, value, note, help_text in figures:
             st.metric(
-                label, value, delta=note, delta_color="off", delta_arrow="off", help=help_text, border=True, width=160
+                label, value, delta=note, delta_color="off", delta_arrow="off", help=help_text, border=True, width=150
             )
 
 

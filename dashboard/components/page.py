@@ -16,6 +16,7 @@ __all__ = ["show", "trouble"]
 
 def show(title: str, body: Callable[[Run, Settings], None], *, intro: str = "") -> None:
     """Draw a page that shows a run: `body(run, settings)` below the title."""
+    st.session_state["_page"] = title.lower()
     st.title(title, anchor=False)
     if intro:
         st.caption(intro)

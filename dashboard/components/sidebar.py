@@ -16,7 +16,7 @@ __all__ = ["sidebar"]
 
 
 _STYLE = """<style>
-.stMainBlockContainer { padding: 2.5rem 2.5rem 4rem; max-width: 1700px; }
+.stMainBlockContainer { padding: 3.25rem 2.5rem 4rem; max-width: 1700px; }
 .stMainBlockContainer h1 { font-size: 2rem; padding: 0.5rem 0; }
 .stMainBlockContainer h3 { font-size: 1.3rem; }
 [data-testid="stSidebarHeader"] { height: 2.5rem; }

@@ -23,6 +23,7 @@ from metaclip_core.run import Run
 
 
 def page() -> None:
+    st.session_state["_page"] = "data"
     st.title("Data", anchor=False)
     message, current = st.session_state.get("_trouble"), view()
     if message:
@@ -143,7 +144,7 @@ def curate_form() -> None:
     text_column = columns[0].text_input("Text column", key="c_text", placeholder="found by itself").strip() or None
     id_column = columns[1].text_input("Id column", key="c_id", placeholder="uid, where there is one").strip() or None
     on_error = columns[2].selectbox("A bad record", ["is skipped and counted", "ends the work"], key="c_error")
-    seed = columns[3].number_input("Seed of the draws", min_value=0, max_value=2**53, value=0, key="c_seed")
+    seed = columns[3].number_input("Seed of the draws", min_value=0, max_value=2**53 - 1, value=0, key="c_seed")
     if pool:
         show_preview(tuple(found.pools[label] for label in pool), text_column, id_column)
     name = st.text_input("Name of the run", key="c_name", placeholder="letters, digits, - and _").strip()
