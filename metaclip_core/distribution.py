@@ -288,10 +288,7 @@ def matches_per_pair(balance: Balance, t: float) -> pl.DataFrame:
 
     Columns: `matches` int64, `pairs` int64 (of the pool), `curated` int64 (of those kept at t).
     """
-    t, matches = check_t(t), balance.matches
-    running = np.zeros(len(matches.entry_ids) + 1, np.int64)
-    np.cumsum(balance.enabled[matches.entry_ids], out=running[1:])
-    per_pair = np.diff(running[matches.indptr])
+    t, per_pair = check_t(t), balance.entries_per_pair
     pairs = np.bincount(per_pair, minlength=1)
     curated = np.bincount(per_pair[balance.keep_t < t], minlength=len(pairs))
     return pl.DataFrame(

@@ -139,6 +139,8 @@ def prod_complement(indptr, entry_ids, no_probs, start, stop):
         product = 1.0
         for i in range(indptr[pair], indptr[pair + 1]):
             product *= no_probs[entry_ids[i]]
+            if product == 0.0:  # a tail entry says yes for sure
+                break
         probs[pair - start] = 1.0 - product
     return probs
 
