@@ -49,5 +49,5 @@ def _run(options: argparse.Namespace) -> None:
             overwrite=options.overwrite,
             on_progress=show,
         )
-    left_out = "".join(f"; {n:,} pairs {reason} are left out" for reason, n in result.left_out.items())
+    left_out = "".join(f", left out: {n:,} {reason}" for reason, n in result.left_out.items())
     print(f"{result.path}: {result.pairs:,} of {run.n_pairs:,} pairs{left_out}")

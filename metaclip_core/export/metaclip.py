@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from metaclip_core.export.exporter import Advance, Exporter, Task, Written
+from metaclip_core.export.exporter import Advance, Exporter, Task, Written, described
 from metaclip_core.storage import make_folder, write_atomically, write_json
 
 __all__ = ["MetaclipExporter", "t_name"]
@@ -52,9 +52,9 @@ class MetaclipExporter(Exporter):
         for name, array in arrays.items():
             _save(folder / name, array)
         advance(len(curated), len(curated))
-        return Written(files=tuple(arrays), pairs=len(curated))
+        return Written(files=[described(folder, name) for name in arrays], pairs=len(curated))
 
-    def finish(self, folder: Path, written: Sequence[Written]) -> list[str]:
+    def finish(self, folder: Path, written: Sequence[Written]) -> list[dict[str, Any]]:
         run = self.curated.run
         with write_atomically(folder / "metadata.json") as file:
             file.write(json.dumps(run.entries["entry"].to_list(), ensure_ascii=False).encode())
@@ -64,7 +64,7 @@ class MetaclipExporter(Exporter):
             for number, part in enumerate(run.manifest["parts"])
         ]
         write_json(folder / "shards.json", shards)
-        return ["metadata.json", "entry_count.npy", "shards.json"]
+        return [described(folder, name) for name in ("metadata.json", "entry_count.npy", "shards.json")]
 
 
 def _save(path: Path, array: np.ndarray) -> None:
