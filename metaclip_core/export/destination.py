@@ -86,6 +86,9 @@ class Destination:
                 write_json(self.work / "plan.json", plan)
             for folder in (self.files, self._written):
                 make_folder(folder)
+            with storage_errors(self.files):
+                for left in self.files.rglob(".*.tmp"):  # what write_atomically was at when it was killed
+                    left.unlink()
             yield
         finally:
             lock.release()
