@@ -105,6 +105,8 @@ def _picture(pair: dict[str, Any]) -> tuple[bytes | None, str]:
     try:
         picture = read_picture(pair["image_path"], pair["image_offset"], pair["image_size"])
     except PoolError:
+        if pair["image_offset"] is not None:
+            _size_of(pair["image_path"])  # one bad picture is passed over; a pool that went away is not
         return None, "unreadable_picture"
     for extension, signature in _SIGNATURES.items():
         if signature.match(picture):
@@ -154,20 +156,23 @@ def _check_pictures(curated: CuratedSet) -> None:
         archives = batch.column("image_path").filter(batch.column("image_offset").is_valid())
         seen.update(path for path in pc.unique(archives).to_pylist() if path is not None)
     for path in sorted(seen):
-        try:
-            with open(path, "rb") as file:
-                size_bytes = os.fstat(file.fileno()).st_size
-        except OSError as error:
-            missing = sum(not os.path.isfile(each) for each in seen)
-            raise PoolError(
-                f"{path}: its pictures can't be read: {error.strerror or error} ({missing:,} of the {len(seen):,} files "
-                "with curated pictures are gone); put the pool back where it was when it was curated"
-            ) from error
-        if size_bytes != sizes.get(path, size_bytes):
+        if (size_bytes := _size_of(path)) != sizes.get(path, size_bytes):
             raise PoolError(
                 f"{path}: has {size_bytes:,} bytes, and had {sizes[path]:,} when it was curated: its pictures are "
                 "elsewhere in it now; put the old file back, or curate again"
             )
+
+
+def _size_of(path: str) -> int:
+    """The size in bytes of a file that holds pictures. Raises PoolError when it can't be opened."""
+    try:
+        with open(path, "rb") as file:
+            return os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise PoolError(
+            f"{path}: its pictures can't be read: {error.strerror or error}; put the pool back where it was when it was "
+            "curated"
+        ) from error
 
 
 def _keys_do(curated: CuratedSet) -> bool:
