@@ -122,7 +122,9 @@ def test_the_cards_figures(pool: Pool, tmp_path: Path) -> None:
         first = [entry for entry in own if METADATA[entry][0] == row[0]]
         assert row[1:3] == [str(len(own)), str(len(first))]
         assert row[4:6] == [str(sum(before[entry] for entry in own)), str(sum(after[entry] for entry in own))]
-        assert row[6] == f"{sum(before[entry] for entry in own) / sum(before.values()):.1%}"
+        assert row[6:] == [
+            f"{sum(counts[entry] for entry in own) / sum(counts.values()):.1%}" for counts in (before, after)
+        ]
     assert {row[0]: [int(row[1]), int(row[2])] for row in entries[1:]} == {
         entry: [before[entry], after[entry]] for entry in METADATA if before[entry]
     }

@@ -54,6 +54,13 @@ def test_the_kept_pairs_and_all_that_is_said_of_them(
     assert result.pairs == result.curated_pairs == len(kept)
 
 
+def test_a_pair_whose_keep_t_is_t_is_not_kept(pool: Pool, tmp_path: Path) -> None:
+    ordered = sorted(pair.keep_t for pair in expected(pool.pairs, METADATA, 1))
+    for n in (0, 1, 50):
+        for t, size in ((ordered[n], n), (math.nextafter(ordered[n], math.inf), n + 1)):
+            assert export(pool.run, tmp_path / repr(t), t=t, format="parquet").pairs == size
+
+
 @pytest.mark.parametrize("format", ["parquet", "jsonl"])
 def test_files_of_any_size_are_one_set(pool: Pool, tmp_path: Path, format: str) -> None:
     whole = rows_of(export(pool.run, tmp_path / f"whole.{format}", t=30, format=format).path, format)
