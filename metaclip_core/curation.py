@@ -14,8 +14,8 @@ import json
 import platform
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from metaclip_core.matching import BOUNDARIES
 from metaclip_core.metadata import Metadata, load_metadata
 from metaclip_core.pools import open_pool
 from metaclip_core.pools.record import ReadOptions, Shard
+from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import FORMAT_VERSION, Run, open_run
 from metaclip_core.stages import (
     MatchContext,
@@ -45,20 +46,10 @@ from metaclip_core.stages import (
 )
 from metaclip_core.storage import file_digest, make_folder, storage_errors, write_atomically, write_json
 
-__all__ = ["Progress", "curate"]
+__all__ = ["curate"]
 
 _EDGE_BYTES = 65_536  # of a file's begin and end that go into its fingerprint
 _IDENTITIES_AT_ONCE = 2**25  # looked through for repeats in one pass: 256 MB
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a stage (`match`, `threshold`) is: shards done of all, and pairs so far."""
-
-    stage: str
-    done: int
-    total: int
-    pairs: int
 
 
 def curate(
@@ -75,7 +66,7 @@ def curate(
     seed: int = 0,
     on_error: str = "raise",
     overwrite: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Run:
     """Curate a pool into the run directory `out`, and open it.
 
@@ -212,7 +203,7 @@ class _Curation:
         shards: Sequence[Shard],
         metadata: Metadata,
         opening: SkipLog,
-        on_progress: Callable[[Progress], None],
+        on_progress: OnProgress,
     ) -> None:
         self.folder, self.settings, self.shards, self.metadata = folder, settings, shards, metadata
         self.opening, self.on_progress = opening, on_progress
