@@ -5,7 +5,7 @@ A format is one module (an `Exporter`) and one line in FORMATS.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from metaclip_core.export.metaclip import MetaclipExporter
 from metaclip_core.export.parquet import ParquetExporter
 from metaclip_core.export.recipe import command, figures_of, json_t, recipe
 from metaclip_core.export.webdataset import WebDatasetExporter
+from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import Run
 from metaclip_core.storage import write_atomically, write_json
 
-__all__ = ["CURATED_SCHEMA", "FORMATS", "CuratedSet", "ExportResult", "Exporter", "Progress", "export"]
+__all__ = ["CURATED_SCHEMA", "FORMATS", "CuratedSet", "ExportResult", "Exporter", "export"]
 
 FORMATS: dict[str, type[Exporter]] = {
     "parquet": ParquetExporter,
@@ -35,16 +36,6 @@ FORMATS: dict[str, type[Exporter]] = {
     "datacomp": DataCompExporter,
     "metaclip": MetaclipExporter,
 }
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a stage is (`select`, `write`, `describe`): curated pairs dealt with of all, and pairs written so far."""
-
-    stage: str
-    done: int
-    total: int
-    pairs: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +80,15 @@ def export(
     seed: int | None = None,
     pairs_per_file: int | None = None,
     overwrite: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ExportResult:
     """Export the pairs of a run that are kept at t, with these sources on (None: all) and this seed (None: the run's).
 
     `out`: a folder; for parquet, jsonl and datacomp also a file, when it ends in .parquet, .jsonl or .npy. It appears
     when the export is complete: one that was interrupted leaves `.OUT.partial`, from which the same call goes on.
     `pairs_per_file`: of parquet, jsonl (1,000,000) and webdataset (10,000) in a folder. `overwrite` replaces an
-    export, nothing else. Raises SettingsError, PoolError, RunError, StorageError.
+    export, nothing else. `on_progress` is told the stage (`select`, `write`, `describe`), the curated pairs dealt with
+    of all, and the pairs written so far. Raises SettingsError, PoolError, RunError, StorageError.
     """
     if format not in FORMATS:
         raise SettingsError(f"unknown export format {format!r}; there are: {', '.join(FORMATS)}")
@@ -141,7 +133,7 @@ def _check_pairs_per_file(pairs_per_file: int | None, kind: type[Exporter], dest
 
 
 def _write(
-    exporter: Exporter, pairs_per_file: int | None, destination: Destination, report: Callable[[Progress], None]
+    exporter: Exporter, pairs_per_file: int | None, destination: Destination, report: OnProgress
 ) -> list[Written]:
     """What each task wrote, now or before an interruption."""
     total = len(exporter.curated)

@@ -34,12 +34,12 @@ class MetaclipExporter(Exporter):
     """An `index_dir`; one task a part of the run."""
 
     def tasks(self, pairs_per_file: int | None) -> list[Task]:
-        bounds = np.searchsorted(self.curated.rows, self.curated.part_starts).tolist()
+        bounds = np.searchsorted(self.curated.rows, self.curated.run.part_starts).tolist()
         return [Task(number=i, start=a, stop=b) for i, (a, b) in enumerate(pairwise(bounds))]
 
     def write(self, task: Task, folder: Path, advance: Advance) -> Written:
         shard = task.number
-        start, stop = self.curated.part_starts[shard : shard + 2]
+        start, stop = self.curated.run.part_starts[shard : shard + 2]
         offsets, entry_ids = self.curated.matches_of(np.arange(start, stop))
         inverted = np.empty((len(entry_ids), 2), np.uint32)
         inverted[:, 0] = entry_ids

@@ -79,11 +79,11 @@ def test_the_command_line(pool: Pool, tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(command) == 1
     assert "exists already" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
-    for wrong in (["-t", "-1"], ["--sources", "wordnat"], ["--format", "tfrecord"], ["--pairs-per-file", "0"]):
+    for wrong in (["-t", "-1"], ["--sources", "wordnat"], ["--format", "tfrecord"]):
+        assert main([*command, "--overwrite", *wrong]) == 2
+    for wrong in ([*command, "--pairs-per-file", "0"], command[:4] + command[6:]):
         with pytest.raises(SystemExit, match="2"):
-            main([*command, "--overwrite", *wrong])
-    with pytest.raises(SystemExit, match="2"):
-        main(command[:4] + command[6:])
+            main(wrong)
 
 
 def tables_of(path: Path) -> list[list[list[str]]]:

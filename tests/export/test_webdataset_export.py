@@ -18,7 +18,8 @@ from PIL import Image
 
 from metaclip_core.curation import curate
 from metaclip_core.errors import PoolError
-from metaclip_core.export import Progress, export
+from metaclip_core.export import export
+from metaclip_core.progress import Progress
 from metaclip_core.run import Run, open_run
 
 from .conftest import METADATA, REPOSITORY, WITHOUT_PICTURE, Pool, make_pool

@@ -13,7 +13,8 @@ import pytest
 from filelock import FileLock
 
 from metaclip_core.errors import MetaclipError, PoolError, SettingsError, StorageError
-from metaclip_core.export import FORMATS, Progress, export
+from metaclip_core.export import FORMATS, export
+from metaclip_core.progress import Progress
 
 from .conftest import Pool, make_pool
 
