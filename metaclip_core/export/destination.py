@@ -49,6 +49,8 @@ class Destination:
 
     def check(self, overwrite: bool) -> None:
         """Raises StorageError when `out` is taken: by an export without `overwrite`, or by anything else."""
+        if os.path.ismount(self.out):
+            raise StorageError(f"{self.out}: a mount point, which can't be moved into place; name a folder in it")
         if not os.path.lexists(self.out) or self._is_empty_folder():
             return
         if not overwrite:

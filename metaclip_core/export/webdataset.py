@@ -15,7 +15,7 @@ import os
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,9 @@ _SIGNATURES = {
     "tif": re.compile(rb"II[*+]\x00|MM\x00[*+]"),
 }
 
+_PACKED = re.compile(r"(?is)(\.(?:parquet|zip))#.*")
+"""The path of a picture that is packed within a file says which one: FILE#INSIDE (metaclip_core/pools/pictures.py)."""
+
 _COLUMNS = (
     *("key", "uid", "text", "url", "image_path", "image_offset", "image_size"),
     *("keep_t", "keep_probability", "entry_ids", "matched_entries"),
@@ -64,7 +67,8 @@ class WebDatasetExporter(Exporter):
                 f"{curated.run.path}: its pool has no pictures, so there is nothing to put into WebDataset shards; "
                 "export parquet with the urls, and fetch the pictures with img2dataset"
             )
-        _check_pictures(curated)
+        self.pool_files = {file["path"]: file["size_bytes"] for file in curated.run.manifest["settings"]["inputs"]}
+        self._check_pool_files()
         self.pool_keys = _keys_do(curated)
 
     def write(self, task: Task, folder: Path, advance: Advance) -> Written:
@@ -76,7 +80,7 @@ class WebDatasetExporter(Exporter):
             for batch in self.curated.batches(_COLUMNS, task.start, task.stop):
                 before = pictures.total()
                 for pair in batch.to_pylist():
-                    picture, kind = _picture(pair)
+                    picture, kind = self._picture(pair)
                     if picture is None:
                         left_out[kind] += 1
                     else:
@@ -97,21 +101,36 @@ class WebDatasetExporter(Exporter):
         write_json(folder / "sizes.json", {each.files[0]["name"]: each.pairs for each in written})
         return [described(folder, "sizes.json")]
 
-
-def _picture(pair: dict[str, Any]) -> tuple[bytes | None, str]:
-    """The picture's bytes and its extension; or None, and why there is none."""
-    if pair["image_path"] is None:
-        return None, "no_picture"
-    try:
-        picture = read_picture(pair["image_path"], pair["image_offset"], pair["image_size"])
-    except PoolError:
-        if pair["image_offset"] is not None:
-            _size_of(pair["image_path"])  # one bad picture is passed over; a pool that went away is not
+    def _picture(self, pair: dict[str, Any]) -> tuple[bytes | None, str]:
+        """The picture's bytes and its extension; or None, and why there is none."""
+        if pair["image_path"] is None:
+            return None, "no_picture"
+        try:
+            picture = read_picture(pair["image_path"], pair["image_offset"], pair["image_size"])
+        except PoolError:
+            for holder in self._holders([pair["image_path"]]):
+                _size_of(holder)  # one bad picture is passed over; a pool that went away is not
+            return None, "unreadable_picture"
+        for extension, signature in _SIGNATURES.items():
+            if signature.match(picture):
+                return picture, extension
         return None, "unreadable_picture"
-    for extension, signature in _SIGNATURES.items():
-        if signature.match(picture):
-            return picture, extension
-    return None, "unreadable_picture"
+
+    def _holders(self, image_paths: Iterable[str]) -> set[str]:
+        """The pool's files that these pictures are in. A picture that is a file by itself is in none."""
+        return self.pool_files.keys() & {name for path in image_paths for name in (path, _PACKED.sub(r"\1", path))}
+
+    def _check_pool_files(self) -> None:
+        """Raises PoolError when one that holds curated pictures can't be read, or has another size than it had."""
+        holders: set[str] = set()
+        for batch in self.curated.batches(["image_path"]):
+            holders |= self._holders(pc.unique(batch.column(0).drop_null()).to_pylist())
+        for path in sorted(holders):
+            if (size_bytes := _size_of(path)) != self.pool_files[path]:
+                raise PoolError(
+                    f"{path}: has {size_bytes:,} bytes, and had {self.pool_files[path]:,} when it was curated: its "
+                    "pictures are elsewhere in it now; put the old file back, or curate again"
+                )
 
 
 def _add_pair(tar: tarfile.TarFile, key: str, extension: str, picture: bytes, pair: dict[str, Any]) -> None:
@@ -145,22 +164,6 @@ def _has_pictures(run: Run) -> bool:
             if metadata.row_group(group).column(column).statistics.null_count < metadata.row_group(group).num_rows:
                 return True
     return False
-
-
-def _check_pictures(curated: CuratedSet) -> None:
-    """Raises PoolError when a file that holds curated pictures can't be read, or has another size than it had."""
-    sizes = {file["path"]: file["size_bytes"] for file in curated.run.manifest["settings"]["inputs"]}
-    seen: set[str] = set()
-    for batch in curated.batches(["image_path", "image_offset"]):
-        # A path without an offset is the picture itself: if one is gone, it is one pair that is left out.
-        archives = batch.column("image_path").filter(batch.column("image_offset").is_valid())
-        seen.update(path for path in pc.unique(archives).to_pylist() if path is not None)
-    for path in sorted(seen):
-        if (size_bytes := _size_of(path)) != sizes.get(path, size_bytes):
-            raise PoolError(
-                f"{path}: has {size_bytes:,} bytes, and had {sizes[path]:,} when it was curated: its pictures are "
-                "elsewhere in it now; put the old file back, or curate again"
-            )
 
 
 def _size_of(path: str) -> int:

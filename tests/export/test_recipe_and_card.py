@@ -9,15 +9,17 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from metaclip_core.cli import main
 from metaclip_core.curation import curate
-from metaclip_core.export import export
+from metaclip_core.export import CURATED_SCHEMA, FORMATS, export
 from metaclip_core.export.card import literal
 from metaclip_core.storage import file_digest
 
-from .conftest import METADATA, Pool
+from .conftest import METADATA, REPOSITORY, Pool
 from .oracle import expected
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough")
@@ -84,6 +86,18 @@ def test_the_command_line(pool: Pool, tmp_path: Path, capsys: pytest.CaptureFixt
     for wrong in ([*command, "--pairs-per-file", "0"], command[:4] + command[6:]):
         with pytest.raises(SystemExit, match="2"):
             main(wrong)
+
+
+def test_the_help_and_the_docs_know_every_format_and_column(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["export", "--help"])
+    shown = capsys.readouterr().out
+    docs = (REPOSITORY / "docs/export.md").read_text(encoding="utf-8")
+    for name in FORMATS:
+        assert name in shown
+        assert f"| `{name}` |" in docs
+    for column in CURATED_SCHEMA.names:
+        assert re.search(rf"^\| .*`{column}`.* \| .* \|.*\|$", docs, re.MULTILINE), column
 
 
 def tables_of(path: Path) -> list[list[list[str]]]:
@@ -164,6 +178,12 @@ def test_hostile_text_is_shown_as_it_is(text: str) -> None:
         .replace("&amp;", "&")
         == text
     )
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1).map(str.strip).filter(bool))
+def test_any_text_is_shown_as_it_is(text: str) -> None:
+    (paragraph,) = [token for token in MARKDOWN.parse(f"| {literal(text)} |\n| -- |") if token.type == "inline"]
+    assert [(child.type, child.content) for child in paragraph.children or []] == [("text", text)]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +121,7 @@ def test_two_at_once_are_refused(pool: Pool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_full_disk_is_named_and_nothing_appears(uid_pool: Pool, tmp_path: Path, format: str) -> None:
+    resource = pytest.importorskip("resource", reason="Windows has no limit on the size of a file")
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # more can't be written into a file: the same for us
     try:
