@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from pathlib import Path
 
@@ -131,24 +130,3 @@ def test_a_folder_that_is_no_run_is_an_error_on_the_page(tmp_path: Path, monkeyp
 def test_ladder_ends_above_the_largest_count() -> None:
     assert t_ladder(0) == [1.0, 1.5]
     assert t_ladder(12) == [1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0]
-
-
-LAYERS = {"pages": 3, "components": 2, "state": 1, "data": 1, "charts": 1}
-
-
-def test_imports_point_one_way() -> None:
-    for path in (REPOSITORY / "dashboard").rglob("*.py"):
-        layer = path.relative_to(REPOSITORY / "dashboard").parts[0].removesuffix(".py")
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        names = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-        names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-        names += [
-            f"{node.module}.{alias.name}"
-            for node in ast.walk(tree)
-            if isinstance(node, ast.ImportFrom) and node.module == "dashboard"
-            for alias in node.names
-        ]
-        for name in names:
-            assert name.split(".")[0] not in {"torch", "open_clip", "faiss", "ray"}, path
-            if name.startswith("dashboard.") and name.split(".")[1] != layer:
-                assert LAYERS[name.split(".")[1]] < LAYERS[layer], f"{path} imports {name}"
