@@ -15,7 +15,7 @@ import xxhash
 
 from metaclip_core.errors import StorageError
 
-__all__ = ["file_digest", "make_folder", "storage_errors", "write_atomically", "write_json"]
+__all__ = ["file_digest", "make_folder", "remove_leftovers", "storage_errors", "write_atomically", "write_json"]
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -23,6 +23,9 @@ _ADVICE = {
     errno.EACCES: "not writable; choose another folder or change its permissions",
     errno.EPERM: "not writable; choose another folder or change its permissions",
     errno.EROFS: "on a read-only file system; choose another folder",
+    errno.EFBIG: "the file would be larger than this disk or `ulimit -f` allows; raise the limit, or choose another folder",
+    errno.EEXIST: "there is a file of this name; choose another folder",
+    errno.ENOTDIR: "a file stands where a folder above it should be; choose another folder",
 }
 
 
@@ -62,6 +65,13 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes have left of `write_atomically`; no other may be at work in the folder."""
+    with storage_errors(folder):
+        for path in folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
