@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import polars as pl
 import pyarrow as pa
 import xxhash
 
@@ -29,16 +31,21 @@ _ADVICE = {
 }
 
 
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")  # how polars says it: its errors have no errno
+
+
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError of the block into a StorageError that names `path` and says what to do."""
+    """Turn an operating system's error of the block into a StorageError that names `path` and says what to do."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         number = getattr(error, "errno", None)
-        if not isinstance(error, OSError) and number is None:
+        if number is None and (found := _RUST_ERROR.search(str(error))):
+            number = int(found[1])
+        if number is None and not isinstance(error, OSError):
             raise
-        advice = _ADVICE.get(number or 0) or getattr(error, "strerror", None) or str(error)
+        advice = _ADVICE.get(number or 0) or (os.strerror(number) if number else str(error))
         raise StorageError(f"can't write {path}: {advice}") from error
 
 
