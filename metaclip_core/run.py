@@ -213,7 +213,8 @@ def _verify(run: Run) -> None:
         digests = {name: str(file["xxh3_128"]) for name, file in expected.items()}
         rows = sum(part["rows"] for part in run.manifest["parts"])
         totals = {name: int(run.totals[name]) for name in TOTALS}
-        _ = run.fingerprint, run.seed, run.source_names
+        _ = run.fingerprint, run.seed, run.source_names, dict(run.manifest["skipped"])
+        _ = {name: run.manifest["metadata"][name] for name in ("entries", "files", "dropped", "never_matches")}
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{manifest_path}: incomplete ({error!r}); {_MEND}") from error
     if rows != totals["pairs"]:

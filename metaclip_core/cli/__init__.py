@@ -23,12 +23,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options) or 0)
     except SettingsError as error:
-        parser.exit(2, f"metaclip: {error}\n")
+        parser.exit(2, f"metaclip: {_one_line(error)}\n")
     except MetaclipError as error:
-        print(f"metaclip: {error}", file=sys.stderr)
+        print(f"metaclip: {_one_line(error)}", file=sys.stderr)
     except KeyboardInterrupt:
         print("metaclip: interrupted; the same command goes on where it stopped", file=sys.stderr)
     return 1
+
+
+def _one_line(error: MetaclipError) -> str:
+    """What a foreign library says of a damaged file may have several."""
+    return " ".join(line.strip() for line in str(error).splitlines())
 
 
 def _parser() -> argparse.ArgumentParser:

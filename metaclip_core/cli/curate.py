@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from metaclip_core.cli.options import positive
 
 if TYPE_CHECKING:
     from metaclip_core.curation import Progress
+    from metaclip_core.run import Run
 
 
 def add(commands: Any) -> None:
@@ -63,8 +65,24 @@ def _run(options: argparse.Namespace) -> None:
             overwrite=options.overwrite,
             on_progress=show,
         )
-    totals = run.totals
-    skipped = f", {totals['skipped']:,} skipped" if totals["skipped"] else ""
-    print(
-        f"{run.path}: {totals['pairs']:,} pairs{skipped}, {totals['matched_pairs']:,} matched, {totals['matches']:,} matches"
+    print("\n".join(_summary(run)))
+
+
+def _summary(run: Run) -> Iterator[str]:
+    """What was read, and whatever of it was left out or is odd."""
+    totals, metadata = run.totals, run.manifest["metadata"]
+    yield (
+        f"{run.path}: {totals['pairs']:,} pairs of {totals['read']:,} records, "
+        f"{totals['matched_pairs']:,} matched, {totals['matches']:,} matches"
     )
+    if skipped := run.manifest["skipped"]:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
+        yield f"skipped: {totals['skipped']:,} records ({reasons}), listed in {run.path / 'skipped.parquet'}"
+    if totals["repeated_ids"]:
+        yield f"repeated ids: {totals['repeated_ids']:,} pairs have the id of another, and are told apart"
+    never = f", {metadata['never_matches']:,} of them can never match" if metadata["never_matches"] else ""
+    line = f"metadata: {metadata['entries']:,} entries{never}"
+    if n_dropped := sum(metadata["dropped"].values()):
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in metadata["dropped"].items() if count)
+        line += f"; {n_dropped:,} rows dropped ({kinds})"
+    yield line
