@@ -191,7 +191,7 @@ def _is_finished(folder: Path, settings: dict[str, Any]) -> bool:
         try:
             document = json.loads(path.read_bytes())
             version, old = document["format_version"], _comparable(document["settings"])
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise RunError(f"{path}: damaged; {way_out}") from error
         if version != FORMAT_VERSION:
             raise RunError(

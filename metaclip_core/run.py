@@ -216,7 +216,8 @@ def _verify(run: Run) -> None:
         _ = run.fingerprint, run.seed, run.source_names, dict(run.manifest["skipped"])
         _ = {name: run.manifest["metadata"][name] for name in ("entries", "files", "dropped", "never_matches")}
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{manifest_path}: incomplete ({error!r}); {_MEND}") from error
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise RunError(f"{manifest_path}: incomplete ({what}); {_MEND}") from error
     if rows != totals["pairs"]:
         raise RunError(f"{manifest_path}: its parts hold {rows:,} pairs, not {totals['pairs']:,} as it says; {_MEND}")
     check_content = sum(sizes.values()) <= VERIFY_BYTES
