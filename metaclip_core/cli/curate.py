@@ -76,13 +76,16 @@ def _summary(run: Run) -> Iterator[str]:
         f"{totals['matched_pairs']:,} matched, {totals['matches']:,} matches"
     )
     if skipped := run.manifest["skipped"]:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
-        yield f"skipped: {totals['skipped']:,} records ({reasons}), listed in {run.path / 'skipped.parquet'}"
+        yield f"skipped: {totals['skipped']:,} ({_counted(skipped)}), listed in {run.path / 'skipped.parquet'}"
     if totals["repeated_ids"]:
-        yield f"repeated ids: {totals['repeated_ids']:,} pairs have the id of another, and are told apart"
-    never = f", {metadata['never_matches']:,} of them can never match" if metadata["never_matches"] else ""
-    line = f"metadata: {metadata['entries']:,} entries{never}"
+        yield f"repeated ids: {totals['repeated_ids']:,}, told apart"
+    line = f"entries: {metadata['entries']:,}"
+    if metadata["never_matches"]:
+        line += f", of which {metadata['never_matches']:,} can never match"
     if n_dropped := sum(metadata["dropped"].values()):
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in metadata["dropped"].items() if count)
-        line += f"; {n_dropped:,} rows dropped ({kinds})"
+        line += f"; rows dropped: {n_dropped:,} ({_counted(metadata['dropped'])})"
     yield line
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)

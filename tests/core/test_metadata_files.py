@@ -204,7 +204,7 @@ def test_the_run_reports_what_was_dropped(tmp_path: Path, metaclip: Command) -> 
         "dropped": {"empty": 1, "blank": 1, "doubled": 1},
         "never_matches": 1,
     }
-    assert "metadata: 3 entries, 1 of them can never match; 3 rows dropped (1 empty, 1 blank, 1 doubled)" in done.out
+    assert "entries: 3, of which 1 can never match; rows dropped: 3 (1 empty, 1 blank, 1 doubled)" in done.out
     assert run.entries.to_dict(as_series=False) == {
         "entry": ["robin", "u.s.", "crow"],
         "sources": [["species"], ["species"], ["custom"]],
