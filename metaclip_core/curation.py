@@ -300,7 +300,7 @@ class _Curation:
     def _repeated_identities(self, n_pairs: int) -> dict[int, dict[int, int]]:
         """For each shard its rows whose identity another pair had before them, with the number of the occurrence.
 
-        Which pair is the first is a matter of text, file name and row, never of the order of the files.
+        Which pair is the first is a matter of text, address, file name and row, never of the order of the files.
         """
         n_passes = max(1, -(-n_pairs // _IDENTITIES_AT_ONCE))
         repeats: dict[int, dict[int, int]] = defaultdict(dict)
@@ -326,15 +326,16 @@ class _Curation:
     def _number_repeats(
         self, hashes: np.ndarray, numbers: np.ndarray, rows: np.ndarray, repeats: dict[int, dict[int, int]]
     ) -> None:
-        groups: dict[int, list[tuple[str, str, int, int, int]]] = defaultdict(list)
-        for number in np.unique(numbers):
+        groups: dict[int, list[tuple[tuple[Any, ...], int, int]]] = defaultdict(list)
+        for number in np.unique(numbers).tolist():
             chosen = np.flatnonzero(numbers == number)
-            texts = read_staged(self.staging, int(number)).column("text").take(pa.array(rows[chosen])).to_pylist()
             shard = self.shards[number]
-            for i, text in zip(chosen, texts, strict=True):
-                groups[int(hashes[i])].append((text, shard.name, shard.start + int(rows[i]), int(number), int(rows[i])))
+            pairs = read_staged(self.staging, number).select(["text", "url"]).take(pa.array(rows[chosen]))
+            for hash_, row, pair in zip(hashes[chosen].tolist(), rows[chosen].tolist(), pairs.to_pylist(), strict=True):
+                order = (pair["text"], pair["url"] or "", shard.name, shard.start + row, shard.path)
+                groups[hash_].append((order, number, row))
         for group in groups.values():
-            for occurrence, (_, _, _, number, row) in enumerate(sorted(group)):
+            for occurrence, (_, number, row) in enumerate(sorted(group)):
                 if occurrence:
                     repeats[number][row] = occurrence
 
