@@ -15,8 +15,8 @@ import os
 import platform
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from metaclip_core.matching import BOUNDARIES
 from metaclip_core.metadata import Metadata, load_metadata
 from metaclip_core.pools import open_pool
 from metaclip_core.pools.record import ReadOptions, Shard
+from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import FORMAT_VERSION, TABLES, Run, open_run
 from metaclip_core.stages import (
     MatchContext,
@@ -53,20 +54,10 @@ from metaclip_core.storage import (
     write_json,
 )
 
-__all__ = ["Progress", "curate"]
+__all__ = ["curate"]
 
 _EDGE_BYTES = 65_536  # of a file's begin and end that go into its fingerprint
 _IDENTITIES_AT_ONCE = 2**25  # looked through for repeats in one pass: 256 MB
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a stage (`match`, `threshold`) is: shards done of all, and pairs so far."""
-
-    stage: str
-    done: int
-    total: int
-    pairs: int
 
 
 def curate(
@@ -83,7 +74,7 @@ def curate(
     seed: int = 0,
     on_error: str = "raise",
     overwrite: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Run:
     """Curate a pool into the run directory `out`, and open it.
 
@@ -235,7 +226,7 @@ class _Curation:
         shards: Sequence[Shard],
         metadata: Metadata,
         opening: SkipLog,
-        on_progress: Callable[[Progress], None],
+        on_progress: OnProgress,
     ) -> None:
         self.folder, self.settings, self.shards, self.metadata = folder, settings, shards, metadata
         self.opening, self.on_progress = opening, on_progress
@@ -390,7 +381,10 @@ class _Curation:
             "totals": totals,
             "skipped": dict(sorted(skipped.items())),
             "tables": tables,
-            "parts": parts,
+            "parts": [
+                {"shard": shard.name, "start": shard.start, **part}
+                for shard, part in zip(self.shards, parts, strict=True)
+            ],
         }
         write_json(self.folder / "manifest.json", manifest)
         _tidy(self.folder)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_core.balancing import Balance
-from metaclip_core.errors import RunError
+from metaclip_core.errors import RunError, SettingsError
 from metaclip_core.matching import Matches
 from metaclip_core.metadata.table import enabled_entries, source_masks
 from metaclip_core.storage import file_digest
@@ -24,7 +24,7 @@ from metaclip_core.strings import hash_each
 
 __all__ = ["FORMAT_VERSION", "TABLES", "Run", "open_run"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 TABLES = ("entries.parquet", "skipped.parquet")
 """The files of a run beside its manifest and its parts."""
@@ -95,9 +95,42 @@ class Run:
         return hash_each(self.entries["entry"].to_arrow().cast(pa.large_string()))
 
     def pairs(self, columns: Iterable[str] | None = None) -> pl.LazyFrame:
-        """The pairs: identity, key, text, url, image_path, image_offset, image_size, entry_ids, keep_t."""
+        """The pairs: identity, uid, key, text, url, image_path, image_offset, image_size, entry_ids, keep_t."""
         frame = pl.scan_parquet(self.part_paths)
         return frame if columns is None else frame.select(list(columns))
+
+    def rows(self, numbers: np.ndarray, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        """These pairs, by their number in the order of `pairs`, in the order asked for; repeats are given again.
+
+        Reads only the row groups that hold them. `numbers`: int64 (n,). Raises SettingsError where one is no pair's.
+        """
+        numbers = np.asarray(numbers, np.int64)
+        if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < self.n_pairs:
+            raise SettingsError(f"{self.path}: pairs are numbered from 0 to {self.n_pairs - 1:,}")
+        wanted = list(self.pairs().collect_schema() if columns is None else columns)
+        order = np.argsort(numbers, kind="stable")
+        tables = [pq.read_schema(self.part_paths[0]).empty_table().select(wanted)] if self.part_paths else []
+        for path, start, stop in zip(self.part_paths, self._part_starts[:-1], self._part_starts[1:], strict=True):
+            inside = numbers[order[slice(*np.searchsorted(numbers[order], (start, stop)))]] - start
+            if not len(inside):
+                continue
+            with pq.ParquetFile(path) as file:
+                sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+                ends = np.cumsum(sizes)
+                groups = np.unique(np.searchsorted(ends, inside, side="right"))
+                for group in groups:
+                    first, last = int(ends[group]) - sizes[group], int(ends[group])
+                    places = inside[(inside >= first) & (inside < last)] - first
+                    tables.append(file.read_row_group(int(group), columns=wanted).select(wanted).take(places))
+        if not tables:
+            return self.pairs(columns).collect()
+        found = pl.DataFrame(pa.concat_tables(tables))
+        return found[np.argsort(order, kind="stable")]
+
+    @cached_property
+    def _part_starts(self) -> np.ndarray:
+        """The number of the first pair of each part, and of all pairs: int64 (n_parts + 1,)."""
+        return np.cumsum([0, *(part["rows"] for part in self.manifest["parts"])], dtype=np.int64)
 
     def matches(self) -> Matches:
         """The entries of every pair."""
@@ -207,7 +240,7 @@ def _verify(run: Run) -> None:
     """Raises RunError when a file is missing or is not the one that the manifest names."""
     manifest_path = run.path / "manifest.json"
     try:
-        expected = {name: run.manifest["tables"][name] for name in TABLES}
+        expected = {name: run.manifest["tables"][name] for name in TABLES} | run.manifest["tables"]
         expected |= {f"parts/{part['name']}": part for part in run.manifest["parts"]}
         sizes = {name: int(file["size_bytes"]) for name, file in expected.items()}
         digests = {name: str(file["xxh3_128"]) for name, file in expected.items()}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from metaclip_core.cli.options import positive
 
 if TYPE_CHECKING:
-    from metaclip_core.curation import Progress
     from metaclip_core.run import Run
 
 
@@ -36,20 +35,13 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
     from metaclip_core.curation import curate
     from metaclip_core.kernels.threads import available_cores
     from metaclip_core.metadata import load_metadata, metadata_argument
+    from metaclip_core.progress import shown_progress
 
     metadata = load_metadata(*(metadata_argument(argument) for argument in options.metadata))
-    with tqdm(unit=" shards", disable=None) as bar:
-
-        def show(progress: Progress) -> None:
-            bar.set_description(progress.stage)
-            bar.total, bar.n = progress.total, progress.done
-            bar.set_postfix_str(f"{progress.pairs:,} pairs")
-
+    with shown_progress() as show:
         run = curate(
             options.pool,
             metadata,

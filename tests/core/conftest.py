@@ -1,4 +1,4 @@
-"""The command line in this process, and a pool of many small shards."""
+"""The command line in this process, a pool of many small shards, and a small run of several parts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from metaclip_core import Run, curate
 from metaclip_core.cli import main
 
 from .commands import Done, contents, curate_arguments
@@ -53,3 +54,32 @@ def undisturbed(many_shards: Path) -> dict[str, bytes]:
     out = many_shards / "undisturbed"
     assert main([str(argument) for argument in curate_arguments(many_shards, out)]) == 0
     return contents(out)
+
+
+TEXTS = ["a dog", "a cat, a dog", "hot dog stand", "nothing here", "a hot dog and a cat", "cat", "a", "dog dog dog"]
+ENTRIES = {
+    "a": ["wordnet"],
+    "dog": ["wordnet", "wiki_unigram"],
+    "cat": ["wordnet"],
+    "hot dog": ["wiki_bigram"],
+    "unseen": ["wiki_title"],
+}
+
+
+@pytest.fixture(scope="session")
+def parted_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """240 pairs in three parts of 80: TEXTS ten times over in each, with the number of the pair as its url."""
+    folder = tmp_path_factory.mktemp("parted")
+    for part in range(3):
+        numbers = range(part * 80, part * 80 + 80)
+        pl.DataFrame({"text": TEXTS * 10, "url": [f"https://example.com/{i}" for i in numbers]}).write_parquet(
+            _made(folder / "pool") / f"{part}.parquet"
+        )
+    metadata = folder / "metadata.parquet"
+    pl.DataFrame({"entry": list(ENTRIES), "sources": list(ENTRIES.values())}).write_parquet(metadata)
+    return curate(folder / "pool", metadata, folder / "run")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -16,7 +16,7 @@ import pytest
 from metaclip_core import run as run_module
 from metaclip_core.curation import curate
 from metaclip_core.errors import RunError
-from metaclip_core.run import open_run
+from metaclip_core.run import FORMAT_VERSION, open_run
 
 from .conftest import Command
 
@@ -70,15 +70,15 @@ def test_unfinished(run: Path, metaclip: Command) -> None:
     )
 
 
-@pytest.mark.parametrize("version", [0, 2, "2.0", None])
+@pytest.mark.parametrize("version", [0, FORMAT_VERSION + 1, "1.0", None])
 def test_another_version(made: Path, run: Path, metaclip: Command, version: Any) -> None:
     edit(run, lambda manifest: manifest.update(format_version=version))
     assert refused(metaclip, run).startswith(
-        f"{run / 'manifest.json'}: a run of format version {version}, this program reads 1; "
+        f"{run / 'manifest.json'}: a run of format version {version}, this program reads {FORMAT_VERSION}; "
     )
     arguments = ("curate", made / "pool", "--metadata", made / "metadata.parquet", "--out", run, "--workers", 1)
     assert metaclip(*arguments).complaint.startswith(
-        f"{run / 'manifest.json'}: a run of format version {version}, this program writes 1; use --overwrite"
+        f"{run / 'manifest.json'}: a run of format version {version}, this program writes {FORMAT_VERSION}; use --overwrite"
     )
     assert metaclip(*arguments, "--overwrite").status == 0
     assert open_run(run).fingerprint == open_run(made / "one").fingerprint
