@@ -70,6 +70,16 @@ def test_the_sets_are_a_samplers_and_nested() -> None:
         assert sampled(lists, balance.counts.tolist(), 100, 4) != kept
 
 
+def test_a_pair_is_kept_above_its_keep_t_and_not_at_it() -> None:
+    balance = make_balance(some_lists(100))
+    for rank, t in enumerate(balance.sorted_keep_t.tolist()):
+        assert balance.curated_size(t) == rank
+        assert balance.curated_size(math.nextafter(t, math.inf)) == rank + 1
+        assert balance.counts_after(t).sum() == sum(
+            len(balance.matches.of(pair)) for pair in np.flatnonzero(balance.keep_t < t)
+        )
+
+
 @pytest.mark.parametrize("t", [30.0, 500.0, 9000.0])
 def test_the_kept_share_follows_the_probability_in_every_group(t: float) -> None:
     """Pairs of the same entries have the same P(keep): in each group the kept ones are a binomial draw of it."""
