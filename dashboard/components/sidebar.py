@@ -28,7 +28,7 @@ def sidebar() -> None:
     st.html(_STYLE)
     st.session_state["_view"] = st.session_state["_trouble"] = None
     if st.session_state.pop("_forget", False):
-        _forget_settings()
+        _forget_sources()
     with st.sidebar:
         try:
             known = _chosen_run()
@@ -59,7 +59,7 @@ def _chosen_run() -> KnownRun | None:
             index=list(runs).index(current),
             format_func=lambda run_id: f"{runs[run_id].name} · {runs[run_id].pairs:,} pairs",
             key="_run_chosen",
-            on_change=_forget_settings,
+            on_change=_forget_sources,
         )
     else:
         st.text(f"Run {runs[current].name}")
@@ -68,10 +68,9 @@ def _chosen_run() -> KnownRun | None:
     return runs[current]
 
 
-def _forget_settings() -> None:
-    """Another run has other sources and another scale: it begins with its own defaults."""
-    for key in ("t", "t_slider", "sources", "seed"):
-        st.session_state.pop(key, None)
+def _forget_sources() -> None:
+    """Another run may have other sources: all of them are on at first. t and seed stay."""
+    st.session_state.pop("sources", None)
 
 
 def _settings(run: Run) -> Settings:

@@ -103,7 +103,7 @@ def curves(now: Snapshot, t: float) -> None:
 
 def flatness(now: Snapshot) -> None:
     st.subheader("How flat the distribution is", anchor=False)
-    rows = [{"": name, **values} for name, values in (("before", now.flat_before), ("after", now.flat_after))]
+    rows = [{"curve": name, **values} for name, values in (("before", now.flat_before), ("after", now.flat_after))]
     table = pl.DataFrame(rows)
     st.dataframe(
         table,
@@ -123,7 +123,7 @@ def flatness(now: Snapshot) -> None:
             ),
         },
     )
-    csv_download(table.rename({"": "curve"}), name="flatness")
+    csv_download(table, name="flatness")
 
 
 show(
