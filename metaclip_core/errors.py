@@ -6,7 +6,8 @@ MetaclipError                  anything below; the command line prints its messa
 ├── PoolError                  a pool, or one of its files, that can't be read
 │   └── RecordError            one bad record of a pool; skipped and counted under `--on-error skip`
 ├── RunError                   a run directory that is missing, altered, foreign, or of other settings
-└── StorageError               a file that can't be written: a full disk, an unwritable folder
+├── StorageError               a file that can't be written: a full disk, an unwritable folder
+└── EngineError                a worker process that died
 
 A message says what was got, where, and what to do. Foreign errors are wrapped where they enter, with `raise ... from`.
 """
@@ -14,6 +15,7 @@ A message says what was got, where, and what to do. Foreign errors are wrapped w
 from __future__ import annotations
 
 __all__ = [
+    "EngineError",
     "MetaclipError",
     "MetadataError",
     "PoolError",
@@ -65,3 +67,7 @@ class RunError(MetaclipError):
 
 class StorageError(MetaclipError):
     """A file can't be written."""
+
+
+class EngineError(MetaclipError):
+    """The processes that do the work can't: one of them died."""

@@ -9,7 +9,6 @@ from importlib import import_module
 
 from metaclip_core import __version__
 from metaclip_core.errors import MetaclipError, SettingsError
-from metaclip_core.jobs import working_as_job
 
 __all__ = ["main"]
 
@@ -20,14 +19,16 @@ COMMANDS = ("curate", "info", "export", "dashboard")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     options = _parser().parse_args(arguments)
+    from metaclip_core.jobs import working_as_job  # here, so that --help need not wait for it
+
     with working_as_job() as job:
         state, message, status = "done", "", 0
         try:
             status = int(options.command(options) or 0)
         except SettingsError as error:
-            state, message, status = "failed", str(error), 2
+            state, message, status = "failed", _one_line(error), 2
         except MetaclipError as error:
-            state, message, status = "failed", str(error), 1
+            state, message, status = "failed", _one_line(error), 1
         except KeyboardInterrupt:
             state, message, status = "cancelled", "interrupted; the same command goes on where it stopped", 1
         except Exception as error:
@@ -39,6 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if job:
             job.result(state, message)
         return status
+
+
+def _one_line(error: MetaclipError) -> str:
+    """What a foreign library says of a damaged file may have several."""
+    return " ".join(line.strip() for line in str(error).splitlines())
 
 
 def _parser() -> argparse.ArgumentParser:

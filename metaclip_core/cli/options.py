@@ -16,7 +16,7 @@ def add_settings(parser: argparse.ArgumentParser, *, t_required: bool = True) ->
 
 def sources_of(options: argparse.Namespace) -> list[str] | None:
     """What `--sources` names; None when it was not given: all are on."""
-    return None if options.sources is None else [name for name in options.sources.split(",") if name]
+    return None if options.sources is None else [name.strip() for name in options.sources.split(",") if name.strip()]
 
 
 def positive(text: str) -> int:
