@@ -90,6 +90,19 @@ def resident_mb(peak: bool = False) -> float:
     raise RuntimeError(f"no {name} in /proc/self/status")
 
 
+def release_freed_memory() -> None:
+    """Give freed memory back to the system, and let the peak begin anew: the next figures are of what is used."""
+    import ctypes
+
+    import pyarrow as pa
+
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def run_measured(command: Sequence[str]) -> tuple[Timing, float]:
     """Run a command to its end. Returns (its time, children included; the peak memory in MB of its largest process)."""
     import resource
