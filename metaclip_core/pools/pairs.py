@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from metaclip_core.errors import RecordError
+from metaclip_core.errors import PassedOver, RecordError
 from metaclip_core.pools import record
 
 __all__ = ["MAX_TEXT_BYTES", "Pair", "Place", "batched", "check_unicode", "id_of", "parse_object", "text_of"]
@@ -40,6 +40,9 @@ class Place(NamedTuple):
 
     def error(self, reason: str, detail: str) -> RecordError:
         return RecordError(self.path, self.name, reason, detail)
+
+    def passed_over(self, reason: str, detail: str) -> PassedOver:
+        return PassedOver(self.path, self.name, reason, detail)
 
 
 def batched(pairs: Iterable[Pair]) -> Iterator[pa.RecordBatch]:

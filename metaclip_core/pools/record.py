@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from metaclip_core.errors import RecordError
+from metaclip_core.errors import PassedOver, RecordError
 
 __all__ = ["BATCH_SIZE", "PAIR_SCHEMA", "BadRecord", "Format", "ReadOptions", "Shard", "raise_bad_record"]
 
@@ -28,12 +28,15 @@ PAIR_SCHEMA = pa.schema(
 )
 
 BadRecord = Callable[[RecordError], None]
-"""Called with each record that can't be read. It raises the error, or counts it and returns: then the reader goes on."""
+"""Called with each record that gives no pair. It raises the error, or counts it and returns: then the reader goes on.
+
+A PassedOver is never to be raised."""
 
 
 def raise_bad_record(error: RecordError) -> None:
     """The policy `--on-error raise`: the first bad record ends the reading."""
-    raise error
+    if not isinstance(error, PassedOver):
+        raise error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +53,7 @@ class Shard:
 
     `name` is the path below the POOL argument with `/` between folders (the file's own name when the argument is the
     file): with a record's place in the file it makes the identity of a pair without an id.
-    `start` and `stop` bound the records, counted from 0; `stop` None is to the end of the file.
+    `start` and `stop` bound the records, counted from 0 (a WARC's: by byte); `stop` None is to the end of the file.
     """
 
     format: str
