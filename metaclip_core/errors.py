@@ -5,6 +5,7 @@ MetaclipError                  anything below; the command line prints its messa
 ├── MetadataError              a metadata file that can't be read, or holds no entry
 ├── PoolError                  a pool, or one of its files, that can't be read
 │   └── RecordError            one bad record of a pool; skipped and counted under `--on-error skip`
+│       └── PassedOver         one that gives no pair by its nature; counted, and never raised
 ├── RunError                   a run directory that is missing, altered, foreign, or of other settings
 ├── StorageError               a file that can't be written: a full disk, an unwritable folder
 └── EngineError                a worker process that died
@@ -18,6 +19,7 @@ __all__ = [
     "EngineError",
     "MetaclipError",
     "MetadataError",
+    "PassedOver",
     "PoolError",
     "RecordError",
     "RunError",
@@ -59,6 +61,13 @@ class RecordError(PoolError):
     def __str__(self) -> str:
         where = f"{self.path}, {self.place}" if self.place else self.path
         return f"{where}: {self.detail} (--on-error skip counts such records and goes on)"
+
+
+class PassedOver(RecordError):
+    """A record that is none for us by its nature, such as a page's picture without a text.
+
+    A pool's `BadRecord` gets it like any other, and counts it under either policy; it keeps no place.
+    """
 
 
 class RunError(MetaclipError):
