@@ -14,14 +14,11 @@ from PIL import Image, ImageOps
 
 from metaclip_core import distribution
 from metaclip_core.balancing import Balance
-from metaclip_core.errors import PoolError, SettingsError
+from metaclip_core.errors import PoolError
 from metaclip_core.pools.pictures import read_picture
 from metaclip_core.run import Run, open_run
 
 __all__ = ["Snapshot", "balance_of", "current_run", "default_t", "kept_with_pictures", "snapshot", "thumbnail"]
-
-PAPER_TAIL_SHARE = 0.06
-"""The tail's share of all matches at the paper's t, by which MetaCLIP 2 chooses t for other pools."""
 
 MAX_PIXELS = 64_000_000  # a picture of more is not decoded for a thumbnail
 _PICTURE_WINDOW = 50_000  # pairs that are looked through for pictures
@@ -77,16 +74,8 @@ def _balance(_run: Run, fingerprint: str, sources: tuple[str, ...] | None, seed:
 
 
 def default_t(run: Run) -> float:
-    """The whole t whose tail share is nearest to the paper's, but one with a tail; 1 for a run without a match."""
-    balance = balance_of(run, None, run.seed)
-    try:
-        t = balance.t_for_tail_share(PAPER_TAIL_SHARE)
-    except SettingsError:
-        return 1.0
-    if balance.tail_share(t) > 0:
-        return t
-    counts = balance.counts_before
-    return float(counts[counts > 0].min() + 1)  # a small pool: its rarest entries already exceed that share
+    """The t that the pages begin with."""
+    return distribution.default_t(balance_of(run, None, run.seed))
 
 
 def snapshot(run: Run, sources: tuple[str, ...] | None, seed: int, t: float) -> Snapshot:

@@ -198,7 +198,7 @@ def _remove_run(folder: Path) -> None:
     with storage_errors(folder):
         for name in ("manifest.json", "plan.json", "entries.parquet", "skipped.parquet"):
             (folder / name).unlink(missing_ok=True)
-        for name in ("staging", "parts"):
+        for name in ("staging", "parts", "embeddings"):
             shutil.rmtree(folder / name, ignore_errors=True)
 
 

@@ -15,6 +15,7 @@ from metaclip_core.errors import SettingsError
 
 __all__ = [
     "cumulative_counts",
+    "default_t",
     "funnel",
     "head_entries",
     "matched_entries",
@@ -27,6 +28,21 @@ __all__ = [
 ]
 
 _SHARE_OF_LOG_POINTS = 0.5  # of a cumulative curve's points; the others are evenly spaced
+
+PAPER_TAIL_SHARE = 0.06
+"""The tail's share of all matches at the paper's t, by which MetaCLIP 2 chooses t for other pools."""
+
+
+def default_t(balance: Balance) -> float:
+    """The whole t whose tail share is nearest to the paper's, but one with a tail; 1 for a run without a match."""
+    try:
+        t = balance.t_for_tail_share(PAPER_TAIL_SHARE)
+    except SettingsError:
+        return 1.0
+    if balance.tail_share(t) > 0:
+        return t
+    counts = balance.counts_before
+    return float(counts[counts > 0].min() + 1)  # a small pool: its rarest entries already exceed that share
 
 
 def matched_entries(balance: Balance) -> int:
