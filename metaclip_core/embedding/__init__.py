@@ -10,8 +10,8 @@ imported   the same from embeddings that others made
 
 from __future__ import annotations
 
-from metaclip_core.embedding.job import embed
 from metaclip_core.embedding.imported import import_embeddings
+from metaclip_core.embedding.job import embed
 from metaclip_core.embedding.models import ModelSpec, known_models, model_named
 from metaclip_core.embedding.store import Embeddings, list_embeddings, open_embeddings
 
