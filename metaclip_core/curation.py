@@ -211,9 +211,9 @@ def _begin_anew(folder: Path) -> None:
             os.replace(folder / "manifest.json", folder / "plan.json")
         for name in TABLES:
             (folder / name).unlink(missing_ok=True)
-        for path in (folder / "staging", folder / "parts"):
-            if path.exists():
-                shutil.rmtree(path)
+        for name in ("staging", "parts", "embeddings"):
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
 
 
 class _Curation:

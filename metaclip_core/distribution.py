@@ -16,7 +16,9 @@ from metaclip_core.errors import SettingsError
 __all__ = [
     "PAPER_MATCHED_PAIRS",
     "PAPER_T",
+    "PAPER_TAIL_SHARE",
     "cumulative_counts",
+    "default_t",
     "entry_table",
     "flatness",
     "funnel",
@@ -36,6 +38,21 @@ PAPER_MATCHED_PAIRS = 1.6e9
 """The paper's threshold, for 400 million pairs out of 1.6 billion."""
 
 _SHARE_OF_LOG_POINTS = 0.5  # of a cumulative curve's points; the others are evenly spaced
+
+PAPER_TAIL_SHARE = 0.06
+"""The tail's share of all matches at the paper's t, by which MetaCLIP 2 chooses t for other pools."""
+
+
+def default_t(balance: Balance) -> float:
+    """The whole t whose tail share is nearest to the paper's, but one with a tail; 1 for a run without a match."""
+    try:
+        t = balance.t_for_tail_share(PAPER_TAIL_SHARE)
+    except SettingsError:
+        return 1.0
+    if balance.tail_share(t) > 0:
+        return t
+    counts = balance.counts_before
+    return float(counts[counts > 0].min() + 1)  # a small pool: its rarest entries already exceed that share
 
 
 def matched_entries(balance: Balance) -> int:
@@ -288,10 +305,7 @@ def matches_per_pair(balance: Balance, t: float) -> pl.DataFrame:
 
     Columns: `matches` int64, `pairs` int64 (of the pool), `curated` int64 (of those kept at t).
     """
-    t, matches = check_t(t), balance.matches
-    running = np.zeros(len(matches.entry_ids) + 1, np.int64)
-    np.cumsum(balance.enabled[matches.entry_ids], out=running[1:])
-    per_pair = np.diff(running[matches.indptr])
+    t, per_pair = check_t(t), balance.entries_per_pair
     pairs = np.bincount(per_pair, minlength=1)
     curated = np.bincount(per_pair[balance.keep_t < t], minlength=len(pairs))
     return pl.DataFrame(

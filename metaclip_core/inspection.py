@@ -11,6 +11,7 @@ import xxhash
 
 from metaclip_core.balancing import Balance, check_t
 from metaclip_core.errors import SettingsError
+from metaclip_core.kernels.lookup import count_together, rows_with
 from metaclip_core.matching import Matches
 from metaclip_core.run import Run
 
@@ -30,8 +31,8 @@ def entry_id_of(run: Run, entry: str) -> int:
 
 def pairs_of_entry(matches: Matches, entry_id: int) -> np.ndarray:
     """The numbers of the pairs that carry the entry, ascending: int64 (c_e,)."""
-    places = np.flatnonzero(matches.entry_ids == entry_id)
-    return np.searchsorted(matches.indptr, places, side="right").astype(np.int64) - 1
+    count = int(np.count_nonzero(matches.entry_ids == entry_id))
+    return rows_with(matches.indptr, matches.entry_ids, entry_id, count)
 
 
 def companions(balance: Balance, entry_id: int, pairs: np.ndarray, n: int = 20) -> pl.DataFrame:
@@ -40,19 +41,15 @@ def companions(balance: Balance, entry_id: int, pairs: np.ndarray, n: int = 20) 
     Columns: `entry_id` int64; `together` int64, pairs that carry both; `share` float64, of `pairs` (0 to 1);
     `before` int64, the companion's own count. At most n rows; equal numbers in the order of ids.
     """
-    matches = balance.matches
-    lengths = matches.indptr[pairs + 1] - matches.indptr[pairs]
-    starts = np.repeat(matches.indptr[pairs], lengths)
-    within = np.arange(len(starts)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    counts = np.bincount(matches.entry_ids[starts + within], minlength=len(balance.enabled))
+    counts = count_together(balance.matches.indptr, balance.matches.entry_ids, pairs, len(balance.enabled))
     counts[entry_id] = 0
-    counts = np.where(balance.enabled, counts, 0)
+    counts[~balance.enabled] = 0
     ids = np.argsort(-counts, kind="stable")[:n]
     ids = ids[counts[ids] > 0].astype(np.int64)
     return pl.DataFrame(
         {
             "entry_id": ids,
-            "together": counts[ids].astype(np.int64),
+            "together": counts[ids],
             "share": counts[ids] / max(len(pairs), 1),
             "before": balance.counts_before[ids],
         }

@@ -110,7 +110,7 @@ class Run:
         wanted = list(self.pairs().collect_schema() if columns is None else columns)
         order = np.argsort(numbers, kind="stable")
         tables = [pq.read_schema(self.part_paths[0]).empty_table().select(wanted)] if self.part_paths else []
-        for path, start, stop in zip(self.part_paths, self._part_starts[:-1], self._part_starts[1:], strict=True):
+        for path, start, stop in zip(self.part_paths, self.part_starts[:-1], self.part_starts[1:], strict=True):
             inside = numbers[order[slice(*np.searchsorted(numbers[order], (start, stop)))]] - start
             if not len(inside):
                 continue
@@ -128,7 +128,7 @@ class Run:
         return found[np.argsort(order, kind="stable")]
 
     @cached_property
-    def _part_starts(self) -> np.ndarray:
+    def part_starts(self) -> np.ndarray:
         """The number of the first pair of each part, and of all pairs: int64 (n_parts + 1,)."""
         return np.cumsum([0, *(part["rows"] for part in self.manifest["parts"])], dtype=np.int64)
 

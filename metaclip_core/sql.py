@@ -23,7 +23,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "allow_community_extensions": False,
     "allow_persistent_secrets": False,
     "python_enable_replacements": False,  # a query can't name the program's own variables
-    "memory_limit": "1GB",
+    "memory_limit": "2GB",
     "max_temp_directory_size": "0KB",
 }
 
@@ -43,7 +43,7 @@ def run_sql(
     """Answer one SELECT over the views of a run under one setting.
 
     `pairs` (pair, key, text, url, image_path, entry_ids, keep_t, kept), `entries` (entry_id, entry, sources, count,
-    enabled, after) and `matches` (pair, entry_id, a row each). Raises SettingsError for a query that is no single SELECT,
+    enabled, after) and `matches` (pair, kept, entry_id: a row each). Raises SettingsError for a query that is no single SELECT,
     fails, reads anything else, or takes longer than `max_seconds`.
     """
     t = check_t(t)
@@ -80,7 +80,7 @@ def _make_views(connection: duckdb.DuckDBPyConnection, run: Run, balance: Balanc
     state = {"pair": np.arange(run.n_pairs), "keep_t": balance.keep_t, "kept": balance.keep_t < t}
     connection.register("_state", pa.table(state))
     connection.execute(f"CREATE VIEW pairs AS SELECT * FROM {source} POSITIONAL JOIN _state")
-    connection.execute("CREATE VIEW matches AS SELECT pair, unnest(entry_ids) AS entry_id FROM pairs")
+    connection.execute("CREATE VIEW matches AS SELECT pair, kept, unnest(entry_ids) AS entry_id FROM pairs")
     folder = str(run.path / "parts").replace("'", "''")
     connection.execute(f"SET allowed_directories=['{folder}']")
     connection.execute("SET enable_external_access=false")

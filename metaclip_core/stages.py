@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from metaclip_core.balancing import keep_thresholds
-from metaclip_core.errors import RecordError, RunError
+from metaclip_core.errors import PassedOver, RecordError, RunError
 from metaclip_core.matching import Matcher, Matches
 from metaclip_core.metadata import Metadata
 from metaclip_core.pools import read_shard
@@ -52,7 +52,10 @@ STAGED_SCHEMA = pa.schema(
 
 @dataclass
 class SkipLog:
-    """The policy `skip`: count bad records by reason, keep where they are. Policy `raise`: the first one ends it."""
+    """The policy `skip`: count bad records by reason, keep where they are. Policy `raise`: the first one ends it.
+
+    What is passed over by its nature is counted under both, and not located.
+    """
 
     on_error: str
     reasons: Counter[str]
@@ -63,10 +66,11 @@ class SkipLog:
         return cls(on_error, Counter(), [])
 
     def __call__(self, error: RecordError) -> None:
-        if self.on_error == "raise":
+        passed_over = isinstance(error, PassedOver)
+        if self.on_error == "raise" and not passed_over:
             raise error
         self.reasons[error.reason] += 1
-        if len(self.located) < _SKIPS_LOCATED:
+        if not passed_over and len(self.located) < _SKIPS_LOCATED:
             self.located.append(
                 {"path": error.path, "place": error.place, "reason": error.reason, "detail": error.detail}
             )

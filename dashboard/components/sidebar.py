@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.data.balances import PAPER_TAIL_SHARE, Settings, default_t
+from dashboard.data.balances import Settings, default_t
 from dashboard.data.runs import KnownRun, known_runs, open_known, start_error
 from dashboard.numbers import t_text
 from dashboard.state import MAX_T, View, nearest_stop, seed_from, set_t, t_ladder
 from metaclip_core.balancing import check_t
+from metaclip_core.distribution import PAPER_TAIL_SHARE
 from metaclip_core.errors import MetaclipError
 from metaclip_core.run import Run
 

@@ -10,13 +10,9 @@ import streamlit as st
 
 from metaclip_core import distribution
 from metaclip_core.balancing import Balance
-from metaclip_core.errors import SettingsError
 from metaclip_core.run import Run
 
-__all__ = ["PAPER_TAIL_SHARE", "Settings", "Snapshot", "after_of", "balance_of", "default_t", "snapshot"]
-
-PAPER_TAIL_SHARE = 0.06
-"""The tail's share of all matches at the paper's t, by which MetaCLIP 2 chooses t for other pools."""
+__all__ = ["Settings", "Snapshot", "after_of", "balance_of", "default_t", "snapshot"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,21 +76,13 @@ def _after(_run: Run, fingerprint: str, settings: Settings) -> np.ndarray:
 
 
 def default_t(run: Run) -> float:
-    """The whole t whose tail share is nearest to the paper's, but one with a tail; 1 for a run without a match."""
+    """The t that the pages begin with."""
     return _default_t(run, run.fingerprint)
 
 
 @st.cache_resource(max_entries=16, show_spinner="Balancing")
 def _default_t(_run: Run, fingerprint: str) -> float:
-    balance = balance_of(_run, Settings(t=1.0, sources=None, seed=_run.seed))
-    try:
-        t = balance.t_for_tail_share(PAPER_TAIL_SHARE)
-    except SettingsError:
-        return 1.0
-    if balance.tail_share(t) > 0:
-        return t
-    counts = balance.counts_before
-    return float(counts[counts > 0].min() + 1)  # a small pool: its rarest entries already exceed that share
+    return distribution.default_t(balance_of(_run, Settings(t=1.0, sources=None, seed=_run.seed)))
 
 
 def snapshot(run: Run, settings: Settings) -> Snapshot:

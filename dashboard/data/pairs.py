@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,9 +64,7 @@ def _is_status(keep_t: np.ndarray, t: float, status: str) -> np.ndarray:
 @st.cache_resource(max_entries=4, show_spinner="Looking through the captions")
 def _with_words(_run: Run, fingerprint: str, words: str) -> np.ndarray:
     """The pairs whose text has `words` in it, whatever its case: int64, ascending."""
-    found = _run.pairs(["text"]).select(
-        pl.col("text").str.to_lowercase().str.contains(words.lower(), literal=True).arg_true()
-    )
+    found = _run.pairs(["text"]).select(pl.col("text").str.contains(f"(?i){re.escape(words)}").arg_true())
     return found.collect(engine="in-memory").to_series().to_numpy().astype(np.int64)
 
 

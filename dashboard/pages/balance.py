@@ -9,11 +9,11 @@ from dashboard import charts
 from dashboard.components.figures import chart_with_table, csv_download
 from dashboard.components.funnel import funnel_metrics, what_t_does
 from dashboard.components.page import show
-from dashboard.data.balances import PAPER_TAIL_SHARE, Settings, Snapshot, balance_of, snapshot
+from dashboard.data.balances import Settings, Snapshot, balance_of, snapshot
 from dashboard.numbers import share_text, t_text
 from dashboard.state import set_t
 from metaclip_core.balancing import Balance
-from metaclip_core.distribution import PAPER_MATCHED_PAIRS, PAPER_T, t_for_pool_size
+from metaclip_core.distribution import PAPER_MATCHED_PAIRS, PAPER_T, PAPER_TAIL_SHARE, t_for_pool_size
 from metaclip_core.run import Run
 
 

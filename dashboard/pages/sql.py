@@ -28,7 +28,6 @@ ORDER BY keep_t DESC
 LIMIT 50""",
     "Entries of dropped pairs": """SELECT entry, count(*) AS dropped
 FROM matches
-JOIN pairs USING (pair)
 JOIN entries USING (entry_id)
 WHERE NOT kept
 GROUP BY entry
@@ -50,7 +49,7 @@ def page(run: Run, settings: Settings) -> None:
         bind="query-params",
         height=180,
         help="Ctrl-Enter runs it. Views: pairs (pair, key, text, url, image_path, image_offset, image_size, entry_ids, keep_t, "
-        "kept), entries (entry_id, entry, sources, count, enabled, after), matches (pair, entry_id).",
+        "kept), entries (entry_id, entry, sources, count, enabled, after), matches (pair, kept, entry_id).",
     )
     st.button("Run", key="run_query", type="primary", icon=":material/play_arrow:")
     if not query.strip():

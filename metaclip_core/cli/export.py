@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from metaclip_core.cli.options import add_settings, positive, sources_of
-
-if TYPE_CHECKING:
-    from metaclip_core.export import Progress
 
 
 def add(commands: Any) -> None:
@@ -25,19 +22,12 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
     from metaclip_core.export import export
+    from metaclip_core.progress import shown_progress
     from metaclip_core.run import open_run
 
     run = open_run(options.run)
-    with tqdm(unit=" pairs", unit_scale=True, disable=None) as bar:
-
-        def show(progress: Progress) -> None:
-            bar.set_description(progress.stage)
-            bar.total, bar.n = progress.total, progress.done
-            bar.refresh()
-
+    with shown_progress(" pairs") as show:
         result = export(
             run,
             options.out,
@@ -49,5 +39,5 @@ def _run(options: argparse.Namespace) -> None:
             overwrite=options.overwrite,
             on_progress=show,
         )
-    left_out = "".join(f"; {n:,} pairs {reason} are left out" for reason, n in result.left_out.items())
+    left_out = "".join(f", left out: {n:,} {reason}" for reason, n in result.left_out.items())
     print(f"{result.path}: {result.pairs:,} of {run.n_pairs:,} pairs{left_out}")

@@ -5,13 +5,12 @@ A format is one module (an `Exporter`) and one line in FORMATS.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from metaclip_core import __version__, distribution
+from metaclip_core import __version__
 from metaclip_core.balancing import check_t
 from metaclip_core.errors import SettingsError
 from metaclip_core.export.card import data_card
@@ -22,12 +21,13 @@ from metaclip_core.export.exporter import Exporter, Written
 from metaclip_core.export.jsonl import JsonLinesExporter
 from metaclip_core.export.metaclip import MetaclipExporter
 from metaclip_core.export.parquet import ParquetExporter
-from metaclip_core.export.recipe import command, json_t, recipe
+from metaclip_core.export.recipe import command, figures_of, json_t, recipe
 from metaclip_core.export.webdataset import WebDatasetExporter
+from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import Run
-from metaclip_core.storage import file_digest, write_atomically, write_json
+from metaclip_core.storage import write_atomically, write_json
 
-__all__ = ["CURATED_SCHEMA", "FORMATS", "CuratedSet", "ExportResult", "Exporter", "Progress", "export"]
+__all__ = ["CURATED_SCHEMA", "FORMATS", "CuratedSet", "ExportResult", "Exporter", "export"]
 
 FORMATS: dict[str, type[Exporter]] = {
     "parquet": ParquetExporter,
@@ -36,16 +36,6 @@ FORMATS: dict[str, type[Exporter]] = {
     "datacomp": DataCompExporter,
     "metaclip": MetaclipExporter,
 }
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a stage is (`select`, `write`, `describe`): curated pairs dealt with of all, and pairs written so far."""
-
-    stage: str
-    done: int
-    total: int
-    pairs: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +59,7 @@ class ExportResult:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Curated pairs that are not in the export, by reason (`without a picture`, ...)."""
+        """Curated pairs that are not in the export, by reason (`no_picture`, `unreadable_picture`)."""
         return dict(self.recipe["figures"]["left_out"])
 
     @property
@@ -90,14 +80,15 @@ def export(
     seed: int | None = None,
     pairs_per_file: int | None = None,
     overwrite: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ExportResult:
     """Export the pairs of a run that are kept at t, with these sources on (None: all) and this seed (None: the run's).
 
     `out`: a folder; for parquet, jsonl and datacomp also a file, when it ends in .parquet, .jsonl or .npy. It appears
     when the export is complete: one that was interrupted leaves `.OUT.partial`, from which the same call goes on.
     `pairs_per_file`: of parquet, jsonl (1,000,000) and webdataset (10,000) in a folder. `overwrite` replaces an
-    export, nothing else. Raises SettingsError, PoolError, RunError, StorageError.
+    export, nothing else. `on_progress` is told the stage (`select`, `write`, `describe`), the curated pairs dealt with
+    of all, and the pairs written so far. Raises SettingsError, PoolError, RunError, StorageError.
     """
     if format not in FORMATS:
         raise SettingsError(f"unknown export format {format!r}; there are: {', '.join(FORMATS)}")
@@ -121,10 +112,10 @@ def export(
     }
     plan = {"run": run.fingerprint, "version": __version__, "file": destination.is_file, **settings}
     with destination.opened(plan):
-        reports = _write(exporter, pairs_per_file, destination, report)
-        report(Progress("describe", len(curated), len(curated), sum(each["pairs"] for each in reports)))
-        document = _describe(exporter, settings, command(curated, format, out, pairs_per_file), reports, destination)
-        destination.publish(reports[0]["files"][0]["name"] if reports else "")
+        written = _write(exporter, pairs_per_file, destination, report)
+        report(Progress("describe", len(curated), len(curated), sum(each.pairs for each in written)))
+        document = _describe(exporter, settings, command(curated, format, out, pairs_per_file), written, destination)
+        destination.publish(written[0].files[0]["name"])
     return ExportResult(
         path=Path(out), recipe_path=destination.recipe_path, card_path=destination.card_path, recipe=document
     )
@@ -142,9 +133,9 @@ def _check_pairs_per_file(pairs_per_file: int | None, kind: type[Exporter], dest
 
 
 def _write(
-    exporter: Exporter, pairs_per_file: int | None, destination: Destination, report: Callable[[Progress], None]
-) -> list[dict[str, Any]]:
-    """A report a task: `pairs`, `left_out`, `noted`, and the `files` with their digests."""
+    exporter: Exporter, pairs_per_file: int | None, destination: Destination, report: OnProgress
+) -> list[Written]:
+    """What each task wrote, now or before an interruption."""
     total = len(exporter.curated)
     done = pairs = 0
 
@@ -153,67 +144,34 @@ def _write(
         done, pairs = done + n_done, pairs + n_pairs
         report(Progress("write", done, total, pairs))
 
-    reports = []
+    results = []
     for task in exporter.tasks(pairs_per_file):
-        each = destination.report(task.number)
-        if each is None:
+        earlier = destination.report(task.number)
+        if earlier is None:
             written = exporter.write(task, destination.files, advance)
-            files = [{"name": name, **file_digest(destination.files / name)} for name in written.files]
-            each = {**asdict(written), "files": files}
-            destination.keep_report(task.number, each)
+            destination.keep_report(task.number, asdict(written))
         else:
-            advance(task.stop - task.start, each["pairs"])
-        reports.append(each)
-    return reports
+            written = Written(**earlier)
+            advance(task.stop - task.start, written.pairs)
+        results.append(written)
+    return results
 
 
 def _describe(
     exporter: Exporter,
     settings: dict[str, Any],
     arguments: Sequence[str],
-    reports: Sequence[dict[str, Any]],
+    written: Sequence[Written],
     destination: Destination,
 ) -> dict[str, Any]:
     """Write what stands beside the tasks' files; returns the recipe."""
-    written = [
-        Written(
-            files=tuple(file["name"] for file in each["files"]),
-            pairs=each["pairs"],
-            left_out=each["left_out"],
-            noted=each["noted"],
-        )
-        for each in reports
-    ]
-    beside = [
-        {"name": name, **file_digest(destination.files / name)} for name in exporter.finish(destination.files, written)
-    ]
-    figures = _figures(exporter.curated, written)
-    files = [file for each in reports for file in each["files"]]
-    document = recipe(exporter.curated, settings, arguments, figures, [*files, *beside])
+    beside = exporter.finish(destination.files, written)
+    figures = figures_of(exporter.curated, written)
+    files = [*(file for each in written for file in each.files), *beside]
+    if destination.is_file:
+        files = [{**files[0], "name": destination.out.name}]
+    document = recipe(exporter.curated, settings, arguments, figures, files)
     with write_atomically(destination.files / CARD_NAME) as file:
         file.write(data_card(exporter.curated, settings["format"], figures).encode())
     write_json(destination.files / RECIPE_NAME, document)
     return document
-
-
-def _figures(curated: CuratedSet, written: Sequence[Written]) -> dict[str, Any]:
-    balance, t = curated.balance, curated.t
-    left_out: Counter[str] = Counter()
-    noted: Counter[str] = Counter()
-    for each in written:
-        left_out.update(each.left_out)
-        noted.update(each.noted)
-    return {
-        "pool_pairs": curated.run.n_pairs,
-        "matched_pairs": balance.matched_pairs,
-        "curated_pairs": len(curated),
-        "expected_curated_pairs": balance.expected_size(t),
-        "pairs": sum(each.pairs for each in written),
-        "left_out": dict(sorted(left_out.items())),
-        "noted": dict(sorted(noted.items())),
-        "entries": int(balance.enabled.sum()),
-        "matched_entries": distribution.matched_entries(balance),
-        "head_entries": distribution.head_entries(balance, t),
-        "matches": balance.n_matches,
-        "tail_share": balance.tail_share(t),
-    }

@@ -17,6 +17,13 @@ __all__ = ["data_card", "literal"]
 
 _TOP_ENTRIES = 20  # as many as the paper's table has
 
+_LEFT_OUT = {
+    "no_picture": "the pool has no picture of them",
+    "unreadable_picture": "their picture can't be read, or is none",
+}
+
+_OPEN_CLIP_READS = ("jpg", "png", "webp")  # filter_no_caption_or_no_image in open_clip_train/data.py
+
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode's control, format (which turn the direction of a text), private and unassigned characters, line breaks."""
 
@@ -64,9 +71,8 @@ def data_card(curated: CuratedSet, format: str, figures: Mapping[str, Any]) -> s
                 ("exported", f"{figures['pairs']:,}", _share(figures["pairs"] / max(run.n_pairs, 1))),
             ],
         ),
-        *(f"- {n:,} curated pairs {reason} are left out" for reason, n in figures["left_out"].items()),
-        *(f"- {n:,} pairs have a picture in {reason}" for reason, n in figures["noted"].items()),
         "",
+        *_pictures(figures),
         f"Averaged over seeds, {figures['expected_curated_pairs']:,.1f} pairs are kept (the sum of P(keep)).",
         "",
         "## The distribution over the metadata",
@@ -117,6 +123,17 @@ def data_card(curated: CuratedSet, format: str, figures: Mapping[str, Any]) -> s
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _pictures(figures: Mapping[str, Any]) -> list[str]:
+    """What is to be said of pictures, where the format has them."""
+    lines = [f"- {n:,} curated pairs are left out: {_LEFT_OUT[reason]}" for reason, n in figures["left_out"].items()]
+    lines += [
+        f"- {n:,} pairs have a {extension} picture"
+        + ("" if extension in _OPEN_CLIP_READS else ", which open_clip skips")
+        for extension, n in figures["pictures"].items()
+    ]
+    return [*lines, ""] if lines else []
 
 
 def _share(value: float) -> str:

@@ -61,11 +61,6 @@ class CuratedSet:
         return self.balance.keep_probability(self.t)[self.rows]
 
     @cached_property
-    def part_starts(self) -> np.ndarray:
-        """The row in `run.pairs` at which each part begins, and the number of all: int64 (n_parts + 1,)."""
-        return np.cumsum([0, *(part["rows"] for part in self.run.manifest["parts"])])
-
-    @cached_property
     def _entries(self) -> pa.LargeStringArray:
         return self.run.entries["entry"].to_arrow().cast(pa.large_string())
 
@@ -77,7 +72,9 @@ class CuratedSet:
         wanted = self.rows[start:stop]
         stored = [name for name in columns if name not in _DERIVED]
         number = start
-        first, last = np.searchsorted(self.part_starts, wanted[[0, -1]], side="right") - 1 if len(wanted) else (0, -1)
+        first, last = (
+            np.searchsorted(self.run.part_starts, wanted[[0, -1]], side="right") - 1 if len(wanted) else (0, -1)
+        )
         for part in range(int(first), int(last) + 1):
             for row, batch in self._stored(part, stored, wanted):
                 low, high = np.searchsorted(wanted, (row, row + batch.num_rows))
@@ -92,7 +89,7 @@ class CuratedSet:
     def _stored(self, part: int, columns: list[str], wanted: np.ndarray) -> Iterator[tuple[int, pa.RecordBatch]]:
         """(row in `run.pairs`, rows) of those row groups of a part that hold a wanted row."""
         path = self.run.part_paths[part]
-        row = int(self.part_starts[part])
+        row = int(self.run.part_starts[part])
         try:
             with pq.ParquetFile(path) as file:
                 for group in range(file.num_row_groups):

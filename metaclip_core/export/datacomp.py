@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from metaclip_core.errors import PoolError
 from metaclip_core.export.curated import CuratedSet
-from metaclip_core.export.exporter import Advance, Exporter, Task, Written
+from metaclip_core.export.exporter import Advance, Exporter, Task, Written, described
 from metaclip_core.run import Run
 from metaclip_core.storage import write_atomically
 from metaclip_core.strings import string_buffers
@@ -59,7 +59,7 @@ class DataCompExporter(Exporter):
             )
         with write_atomically(folder / "subset.npy") as file:
             np.save(file, uids)
-        return Written(files=("subset.npy",), pairs=len(uids))
+        return Written(files=[described(folder, "subset.npy")], pairs=len(uids))
 
 
 def _pairs_without_uid(run: Run) -> int:

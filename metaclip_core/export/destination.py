@@ -49,6 +49,8 @@ class Destination:
 
     def check(self, overwrite: bool) -> None:
         """Raises StorageError when `out` is taken: by an export without `overwrite`, or by anything else."""
+        if os.path.ismount(self.out):
+            raise StorageError(f"{self.out}: a mount point, which can't be moved into place; name a folder in it")
         if not os.path.lexists(self.out) or self._is_empty_folder():
             return
         if not overwrite:
@@ -86,6 +88,9 @@ class Destination:
                 write_json(self.work / "plan.json", plan)
             for folder in (self.files, self._written):
                 make_folder(folder)
+            with storage_errors(self.files):
+                for left in self.files.rglob(".*.tmp"):  # what write_atomically was at when it was killed
+                    left.unlink()
             yield
         finally:
             lock.release()

@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from metaclip_core.export.curated import CuratedSet
+from metaclip_core.storage import file_digest
 
-__all__ = ["Advance", "Exporter", "Task", "Written", "nothing_left_out"]
+__all__ = ["Advance", "Exporter", "Task", "Written", "described"]
 
 Advance = Callable[[int, int], None]
 """Called with (curated pairs dealt with, pairs written) since the last call."""
@@ -25,19 +26,23 @@ class Task:
     stop: int
 
 
-def nothing_left_out() -> dict[str, int]:
-    return {}
-
-
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What a task wrote: files (names below the export's folder), pairs in them, pairs left out by reason."""
+    """What a task wrote: files (as `described`) and the number of pairs in them.
 
-    files: tuple[str, ...]
+    `left_out`: curated pairs that aren't in them, by reason (`no_picture`, ...). `pictures`: pairs by the extension of
+    their picture.
+    """
+
+    files: list[dict[str, Any]]
     pairs: int
-    left_out: dict[str, int] = field(default_factory=nothing_left_out)
-    noted: dict[str, int] = field(default_factory=nothing_left_out)
-    """Pairs that are written, and that a reader may yet stumble over, by reason."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    pictures: dict[str, int] = field(default_factory=dict)
+
+
+def described(folder: Path, name: str) -> dict[str, Any]:
+    """A file of an export as its recipe lists it: name below the folder, `/` between; size in bytes; XXH3-128."""
+    return {"name": name, **file_digest(folder / name)}
 
 
 class Exporter(ABC):
@@ -65,6 +70,6 @@ class Exporter(ABC):
     def write(self, task: Task, folder: Path, advance: Advance) -> Written:
         """Write the task's files into the folder, each of them atomically; the same task gives the same bytes."""
 
-    def finish(self, folder: Path, written: Sequence[Written]) -> list[str]:
-        """Write what stands beside the tasks' files; returns its names. `written`: of each task, in order."""
+    def finish(self, folder: Path, written: Sequence[Written]) -> list[dict[str, Any]]:
+        """Write what stands beside the tasks' files; returns its files. `written`: of each task, in order."""
         return []

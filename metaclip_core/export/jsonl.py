@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from metaclip_core.export.curated import CURATED_SCHEMA
-from metaclip_core.export.exporter import Advance, Exporter, Task, Written
+from metaclip_core.export.exporter import Advance, Exporter, Task, Written, described
 from metaclip_core.storage import write_atomically
 
 __all__ = ["JsonLinesExporter"]
@@ -27,4 +27,4 @@ class JsonLinesExporter(Exporter):
                 assert isinstance(frame, pl.DataFrame)
                 frame.write_ndjson(file)
                 advance(batch.num_rows, batch.num_rows)
-        return Written(files=(name,), pairs=task.stop - task.start)
+        return Written(files=[described(folder, name)], pairs=task.stop - task.start)

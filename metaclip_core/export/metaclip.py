@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from metaclip_core.export.exporter import Advance, Exporter, Task, Written
+from metaclip_core.export.exporter import Advance, Exporter, Task, Written, described
 from metaclip_core.storage import make_folder, write_atomically, write_json
 
 __all__ = ["MetaclipExporter", "t_name"]
@@ -34,12 +34,12 @@ class MetaclipExporter(Exporter):
     """An `index_dir`; one task a part of the run."""
 
     def tasks(self, pairs_per_file: int | None) -> list[Task]:
-        bounds = np.searchsorted(self.curated.rows, self.curated.part_starts).tolist()
+        bounds = np.searchsorted(self.curated.rows, self.curated.run.part_starts).tolist()
         return [Task(number=i, start=a, stop=b) for i, (a, b) in enumerate(pairwise(bounds))]
 
     def write(self, task: Task, folder: Path, advance: Advance) -> Written:
         shard = task.number
-        start, stop = self.curated.part_starts[shard : shard + 2]
+        start, stop = self.curated.run.part_starts[shard : shard + 2]
         offsets, entry_ids = self.curated.matches_of(np.arange(start, stop))
         inverted = np.empty((len(entry_ids), 2), np.uint32)
         inverted[:, 0] = entry_ids
@@ -52,9 +52,9 @@ class MetaclipExporter(Exporter):
         for name, array in arrays.items():
             _save(folder / name, array)
         advance(len(curated), len(curated))
-        return Written(files=tuple(arrays), pairs=len(curated))
+        return Written(files=[described(folder, name) for name in arrays], pairs=len(curated))
 
-    def finish(self, folder: Path, written: Sequence[Written]) -> list[str]:
+    def finish(self, folder: Path, written: Sequence[Written]) -> list[dict[str, Any]]:
         run = self.curated.run
         with write_atomically(folder / "metadata.json") as file:
             file.write(json.dumps(run.entries["entry"].to_list(), ensure_ascii=False).encode())
@@ -64,7 +64,7 @@ class MetaclipExporter(Exporter):
             for number, part in enumerate(run.manifest["parts"])
         ]
         write_json(folder / "shards.json", shards)
-        return ["metadata.json", "entry_count.npy", "shards.json"]
+        return [described(folder, name) for name in ("metadata.json", "entry_count.npy", "shards.json")]
 
 
 def _save(path: Path, array: np.ndarray) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_core.export.curated import CURATED_SCHEMA
-from metaclip_core.export.exporter import Advance, Exporter, Task, Written
+from metaclip_core.export.exporter import Advance, Exporter, Task, Written, described
 from metaclip_core.storage import write_atomically
 
 __all__ = ["ParquetExporter"]
@@ -38,4 +38,4 @@ class ParquetExporter(Exporter):
                     held.clear()
             if held:
                 writer.write_table(pa.Table.from_batches(held), row_group_size=len(self.curated))
-        return Written(files=(name,), pairs=task.stop - task.start)
+        return Written(files=[described(folder, name)], pairs=task.stop - task.start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from metaclip_core import __version__
+from metaclip_core import __version__, distribution
 from metaclip_core.export.curated import CuratedSet
+from metaclip_core.export.exporter import Written
 
-__all__ = ["RECIPE_VERSION", "command", "json_t", "recipe"]
+__all__ = ["RECIPE_VERSION", "command", "figures_of", "json_t", "recipe"]
 
 RECIPE_VERSION = 1
 
@@ -70,4 +72,28 @@ def recipe(
             "pyarrow": pa.__version__,
         },
         "files": list(files),
+    }
+
+
+def figures_of(curated: CuratedSet, written: Sequence[Written]) -> dict[str, Any]:
+    """The export in figures: those of `metaclip info` at this setting, and what was written and left out."""
+    balance, t = curated.balance, curated.t
+    left_out: Counter[str] = Counter()
+    pictures: Counter[str] = Counter()
+    for each in written:
+        left_out.update(each.left_out)
+        pictures.update(each.pictures)
+    return {
+        "pool_pairs": curated.run.n_pairs,
+        "matched_pairs": balance.matched_pairs,
+        "curated_pairs": len(curated),
+        "expected_curated_pairs": balance.expected_size(t),
+        "pairs": sum(each.pairs for each in written),
+        "left_out": dict(sorted(left_out.items())),
+        "pictures": dict(sorted(pictures.items())),
+        "entries": int(balance.enabled.sum()),
+        "matched_entries": distribution.matched_entries(balance),
+        "head_entries": distribution.head_entries(balance, t),
+        "matches": balance.n_matches,
+        "tail_share": balance.tail_share(t),
     }

@@ -15,7 +15,7 @@ import os
 import re
 import tarfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from metaclip_core.errors import PoolError
 from metaclip_core.export.curated import CuratedSet
-from metaclip_core.export.exporter import Advance, Exporter, Task, Written
+from metaclip_core.export.exporter import Advance, Exporter, Task, Written, described
 from metaclip_core.pools.pictures import read_picture
 from metaclip_core.run import Run
 from metaclip_core.storage import write_atomically, write_json
@@ -46,7 +46,8 @@ _SIGNATURES = {
     "tif": re.compile(rb"II[*+]\x00|MM\x00[*+]"),
 }
 
-_OPEN_CLIP_EXTENSIONS = ("jpg", "png", "webp")
+_PACKED = re.compile(r"(?is)(\.(?:parquet|zip))#.*")
+"""The path of a picture that is packed within a file says which one: FILE#INSIDE (metaclip_core/pools/pictures.py)."""
 
 _COLUMNS = (
     *("key", "uid", "text", "url", "image_path", "image_offset", "image_size"),
@@ -66,53 +67,70 @@ class WebDatasetExporter(Exporter):
                 f"{curated.run.path}: its pool has no pictures, so there is nothing to put into WebDataset shards; "
                 "export parquet with the urls, and fetch the pictures with img2dataset"
             )
-        _check_pictures(curated)
+        self.pool_files = {file["path"]: file["size_bytes"] for file in curated.run.manifest["settings"]["inputs"]}
+        self._check_pool_files()
         self.pool_keys = _keys_do(curated)
 
     def write(self, task: Task, folder: Path, advance: Advance) -> Written:
         name = f"{task.number:05d}.tar"
         left_out: Counter[str] = Counter()
-        noted: Counter[str] = Counter()
-        number, n_written = task.start, 0
+        pictures: Counter[str] = Counter()
+        number = task.start
         with write_atomically(folder / name) as file, tarfile.open(fileobj=file, mode="w") as tar:
             for batch in self.curated.batches(_COLUMNS, task.start, task.stop):
-                before = n_written
+                before = pictures.total()
                 for pair in batch.to_pylist():
-                    picture, extension = _picture(pair)
+                    picture, kind = self._picture(pair)
                     if picture is None:
-                        left_out[extension] += 1
+                        left_out[kind] += 1
                     else:
-                        key = pair["key"] if self.pool_keys else f"{number:09d}"
-                        _add_pair(tar, key, extension, picture, pair)
-                        n_written += 1
-                        if extension not in _OPEN_CLIP_EXTENSIONS:
-                            noted[f"{extension}, which open_clip passes over"] += 1
+                        _add_pair(tar, pair["key"] if self.pool_keys else f"{number:09d}", kind, picture, pair)
+                        pictures[kind] += 1
                     number += 1
-                advance(batch.num_rows, n_written - before)
-        return Written(files=(name,), pairs=n_written, left_out=dict(left_out), noted=dict(noted))
+                advance(batch.num_rows, pictures.total() - before)
+        return Written(
+            files=[described(folder, name)], pairs=pictures.total(), left_out=dict(left_out), pictures=dict(pictures)
+        )
 
-    def finish(self, folder: Path, written: Sequence[Written]) -> list[str]:
+    def finish(self, folder: Path, written: Sequence[Written]) -> list[dict[str, Any]]:
         if len(self.curated) and not any(each.pairs for each in written):
             raise PoolError(
                 f"{self.curated.run.path}: none of the {len(self.curated):,} curated pairs has a picture that can be "
                 "read; is the pool where it was when it was curated?"
             )
-        write_json(folder / "sizes.json", {each.files[0]: each.pairs for each in written})
-        return ["sizes.json"]
+        write_json(folder / "sizes.json", {each.files[0]["name"]: each.pairs for each in written})
+        return [described(folder, "sizes.json")]
 
+    def _picture(self, pair: dict[str, Any]) -> tuple[bytes | None, str]:
+        """The picture's bytes and its extension; or None, and why there is none."""
+        if pair["image_path"] is None:
+            return None, "no_picture"
+        try:
+            picture = read_picture(pair["image_path"], pair["image_offset"], pair["image_size"])
+        except PoolError:
+            for holder in self._holders([pair["image_path"]]):
+                _size_of(holder)  # one bad picture is passed over; a pool that went away is not
+            return None, "unreadable_picture"
+        for extension, signature in _SIGNATURES.items():
+            if signature.match(picture):
+                return picture, extension
+        return None, "unreadable_picture"
 
-def _picture(pair: dict[str, Any]) -> tuple[bytes | None, str]:
-    """The picture's bytes and extension; or None, and why there is none."""
-    if pair["image_path"] is None:
-        return None, "without a picture"
-    try:
-        picture = read_picture(pair["image_path"], pair["image_offset"], pair["image_size"])
-    except PoolError:
-        return None, "with an unreadable picture"
-    for extension, signature in _SIGNATURES.items():
-        if signature.match(picture):
-            return picture, extension
-    return None, "with an unreadable picture"
+    def _holders(self, image_paths: Iterable[str]) -> set[str]:
+        """The pool's files that these pictures are in. A picture that is a file by itself is in none."""
+        return self.pool_files.keys() & {name for path in image_paths for name in (path, _PACKED.sub(r"\1", path))}
+
+    def _check_pool_files(self) -> None:
+        """Raises PoolError when one that holds curated pictures can't be read, or has another size than it had."""
+        holders: set[str] = set()
+        for batch in self.curated.batches(["image_path"]):
+            holders |= self._holders(pc.unique(batch.column(0).drop_null()).to_pylist())
+        for path in sorted(holders):
+            if (size_bytes := _size_of(path)) != self.pool_files[path]:
+                raise PoolError(
+                    f"{path}: has {size_bytes:,} bytes, and had {self.pool_files[path]:,} when it was curated: its "
+                    "pictures are elsewhere in it now; put the old file back, or curate again"
+                )
 
 
 def _add_pair(tar: tarfile.TarFile, key: str, extension: str, picture: bytes, pair: dict[str, Any]) -> None:
@@ -148,26 +166,16 @@ def _has_pictures(run: Run) -> bool:
     return False
 
 
-def _check_pictures(curated: CuratedSet) -> None:
-    """Raises PoolError when a file that holds pictures of the curated pairs is gone, or has another size than it had."""
-    sizes = {file["path"]: file["size_bytes"] for file in curated.run.manifest["settings"]["inputs"]}
-    seen: set[str] = set()
-    for batch in curated.batches(["image_path", "image_offset"]):
-        # A path without an offset is the picture itself: if one is gone, it is one pair that is left out.
-        archives = batch.column("image_path").filter(batch.column("image_offset").is_valid())
-        seen.update(path for path in pc.unique(archives).to_pylist() if path is not None)
-    for path in sorted(seen):
-        if not os.path.isfile(path):
-            missing = sum(not os.path.isfile(each) for each in seen)
-            raise PoolError(
-                f"{path}: the file is gone, and {missing:,} of the pool's {len(seen):,} files with pictures in all; "
-                "put the pool back where it was when it was curated"
-            )
-        if path in sizes and os.path.getsize(path) != sizes[path]:
-            raise PoolError(
-                f"{path}: has {os.path.getsize(path):,} bytes, and had {sizes[path]:,} when it was curated: its "
-                "pictures are elsewhere now; put the old file back, or curate again"
-            )
+def _size_of(path: str) -> int:
+    """The size in bytes of a file that holds pictures. Raises PoolError when it can't be opened."""
+    try:
+        with open(path, "rb") as file:
+            return os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise PoolError(
+            f"{path}: its pictures can't be read: {error.strerror or error}; put the pool back where it was when it was "
+            "curated"
+        ) from error
 
 
 def _keys_do(curated: CuratedSet) -> bool:

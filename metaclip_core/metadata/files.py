@@ -12,82 +12,100 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_core.errors import MetadataError, SettingsError
+from metaclip_core.inputs import base_name, open_input
 from metaclip_core.metadata.table import KNOWN_SOURCES, MAX_SOURCES, Dropped, Metadata, MetadataFile, source_masks
 
-__all__ = ["load_metadata", "metadata_argument"]
+__all__ = ["AnyPath", "SourcePath", "load_metadata", "metadata_argument", "read_rows"]
+
+AnyPath = str | Path  # of a file, or a URL
+SourcePath = AnyPath | tuple[str | None, AnyPath]
 
 UNTAGGED = "custom"
 _SOURCE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
-def metadata_argument(argument: str) -> tuple[str | None, Path]:
+def metadata_argument(argument: str) -> tuple[str | None, str]:
     """Take `[NAME=]FILE` of the command line apart. A file whose own name has a `=` is meant where it exists."""
     name, equals, path = argument.partition("=")
     if equals and _SOURCE_NAME.fullmatch(name) and not Path(argument).exists():
-        return name, Path(path)
-    return None, Path(argument)
+        return name, path
+    return None, argument
 
 
-def load_metadata(*paths: str | Path | tuple[str | None, str | Path]) -> Metadata:
+def load_metadata(*paths: SourcePath) -> Metadata:
     """Read one metadata file, or several as one table; an entry keeps all its sources and its first place.
 
-    A path is a parquet file (`entry: str`, and `sources: list[str]` where it is tagged), a `.json` list of strings, or
-    UTF-8 text, an entry a line. `(name, path)` names the source of all its entries; an untagged file is `custom`.
+    A path or URL is a parquet file (`entry: str`, and `sources: list[str]` where it is tagged), a `.json` list of strings
+    (or object of entry and count), or UTF-8 text, an entry a line. `(name, path)` names the source of all its entries;
+    an untagged file is `custom`.
     Raises MetadataError when a file can't be read as what it is, or nothing usable is in it.
     """
     if not paths:
         raise SettingsError("no metadata file given")
     frames, files = [], []
     for path in paths:
-        name, file_path = path if isinstance(path, tuple) else (None, path)
-        frame = _read_file(Path(file_path), name)
-        frames.append(frame)
-        files.append(MetadataFile(name=Path(file_path).name, n_rows=frame.height))
-    return _build(pl.concat(frames), tuple(files), ", ".join(str(file.name) for file in files))
+        frame = read_rows(path)
+        frames.append(frame.select("entry", "sources"))
+        files.append(MetadataFile(name=base_name(path[1] if isinstance(path, tuple) else path), n_rows=frame.height))
+    return _build(pl.concat(frames), tuple(files), ", ".join(file.name for file in files))
 
 
-def _read_file(path: Path, name: str | None) -> pl.DataFrame:
-    """`entry: str`, `sources: list[str]`, a row a row of the file."""
+def read_rows(path: SourcePath) -> pl.DataFrame:
+    """The rows of one metadata file as they are: `entry: str`, `sources: list[str]`, `count: int64` (null: unknown).
+
+    See `load_metadata` for what a file may be.
+    """
+    name, path = path if isinstance(path, tuple) else (None, path)
     if name is not None and not _SOURCE_NAME.fullmatch(name):
         raise SettingsError(f"source name {name!r}: use letters, digits, _ and -, beginning with a letter")
     try:
-        with path.open("rb") as file:
-            is_parquet = file.read(4) == b"PAR1"
-        if is_parquet or path.suffix == ".parquet":
-            frame = _read_parquet(path)
-        elif path.suffix == ".json":
-            frame = _untagged(_read_json(path))
-        else:
-            frame = _untagged(_read_text(path))
+        with open_input(path) as file:
+            content = file.read()
     except OSError as error:
         raise MetadataError(f"metadata {path}: {error.strerror or error}") from error
+    if content.startswith(b"PAR1") or base_name(path).endswith(".parquet"):
+        frame = _read_parquet(path, content)
+    elif base_name(path).endswith(".json"):
+        frame = _untagged(*_read_json(path, content))
+    else:
+        frame = _untagged(_read_text(path, content))
     if name is not None:
         frame = frame.with_columns(pl.lit([name], pl.List(pl.String)).alias("sources"))
     return frame
 
 
-def _untagged(entries: list[str]) -> pl.DataFrame:
-    frame = pl.DataFrame({"entry": pl.Series(entries, dtype=pl.String)})
-    return frame.with_columns(pl.lit([UNTAGGED], pl.List(pl.String)).alias("sources"))
+def _untagged(entries: list[str], counts: list[int] | None = None) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "entry": pl.Series(entries, dtype=pl.String),
+            "sources": pl.repeat([UNTAGGED], len(entries), dtype=pl.List(pl.String), eager=True),
+            "count": pl.Series(counts or [None] * len(entries), dtype=pl.Int64),
+        }
+    )
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
+def _read_parquet(path: AnyPath, content: bytes) -> pl.DataFrame:
     try:
-        columns = pq.read_schema(path).names
+        file = pq.ParquetFile(pa.BufferReader(content))
+        columns = file.schema_arrow.names
         if "entry" not in columns:
             raise MetadataError(f"metadata {path}: no column 'entry' among {', '.join(columns) or 'none'}")
-        table = pq.read_table(path, columns=[name for name in ("entry", "sources") if name in columns])
+        table = file.read(columns=[name for name in ("entry", "sources", "count") if name in columns])
         table.validate(full=True)
         frame = pl.DataFrame(pl.from_arrow(table))
-    except (pa.ArrowException, pl.exceptions.PolarsError) as error:
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
         raise MetadataError(f"metadata {path}: not a readable parquet file: {error}") from error
+    if "count" not in columns:
+        frame = frame.with_columns(pl.lit(None, pl.Int64).alias("count"))
+    if not frame["count"].dtype.is_integer():
+        raise MetadataError(f"metadata {path}: column 'count' holds {frame['count'].dtype}, expected whole numbers")
     if frame["entry"].dtype == pl.Categorical:
         frame = frame.with_columns(pl.col("entry").cast(pl.String))
     if frame["entry"].dtype != pl.String:
         raise MetadataError(f"metadata {path}: column 'entry' holds {frame['entry'].dtype}, expected strings")
-    frame = frame.with_columns(pl.col("entry").fill_null(""))
+    frame = frame.with_columns(pl.col("entry").fill_null(""), pl.col("count").cast(pl.Int64))
     if "sources" not in frame.columns:
-        return frame.with_columns(pl.lit([UNTAGGED], pl.List(pl.String)).alias("sources"))
+        frame = frame.with_columns(pl.lit([UNTAGGED], pl.List(pl.String)).alias("sources"))
     if frame["sources"].dtype == pl.String:
         frame = frame.with_columns(pl.concat_list("sources"))
     if frame["sources"].dtype != pl.List(pl.String):
@@ -95,18 +113,23 @@ def _read_parquet(path: Path) -> pl.DataFrame:
             f"metadata {path}: column 'sources' holds {frame['sources'].dtype}, expected lists of names"
         )
     tagged = pl.col("sources").list.drop_nulls()
-    return frame.with_columns(
-        pl.when(tagged.list.len() > 0).then(tagged).otherwise(pl.lit([UNTAGGED])).alias("sources")
+    return frame.select(
+        "entry", pl.when(tagged.list.len() > 0).then(tagged).otherwise(pl.lit([UNTAGGED])).alias("sources"), "count"
     )
 
 
-def _read_json(path: Path) -> list[str]:
+def _read_json(path: AnyPath, content: bytes) -> tuple[list[str], list[int] | None]:
+    """The entries, and their counts where the file is an object of entry and count."""
     try:
-        entries = json.loads(path.read_bytes())
+        value = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise MetadataError(f"metadata {path}: not JSON: {error}") from error
-    if not isinstance(entries, list):
-        raise MetadataError(f"metadata {path}: expected a JSON list of strings, got {type(entries).__name__}")
+    if not isinstance(value, list | dict):
+        raise MetadataError(
+            f"metadata {path}: expected a JSON list of strings, or an object of entry and count, "
+            f"got {type(value).__name__}"
+        )
+    entries = list(value)
     for row, entry in enumerate(entries):
         if not isinstance(entry, str):
             raise MetadataError(f"metadata {path}: element {row} is {type(entry).__name__}, expected a string")
@@ -114,11 +137,15 @@ def _read_json(path: Path) -> list[str]:
         "".join(entries).encode()
     except UnicodeEncodeError as error:
         raise MetadataError(f"metadata {path}: an entry has half a surrogate pair, which is no text") from error
-    return entries
+    if isinstance(value, list):
+        return entries, None
+    for entry, count in value.items():
+        if type(count) is not int or not 0 <= count < 2**63:
+            raise MetadataError(f"metadata {path}: the count of {entry!r} is {count!r}, expected a whole number")
+    return entries, list(value.values())
 
 
-def _read_text(path: Path) -> list[str]:
-    content = path.read_bytes()
+def _read_text(path: AnyPath, content: bytes) -> list[str]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

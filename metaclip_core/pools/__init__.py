@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 import pyarrow as pa
 
 from metaclip_core.errors import PoolError, RecordError, SettingsError
-from metaclip_core.pools import csv, jsonl, parquet, webdataset
+from metaclip_core.pools import csv, jsonl, parquet, warc, wat, webdataset
 from metaclip_core.pools.record import (
     BATCH_SIZE,
     PAIR_SCHEMA,
@@ -42,6 +42,8 @@ FORMATS: dict[str, Format] = {
     "parquet": parquet,
     "jsonl": jsonl,
     "csv": csv,
+    "wat": wat,
+    "warc": warc,
 }
 
 USUAL_COLUMNS = ReadOptions()

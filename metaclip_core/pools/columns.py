@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from metaclip_core.errors import PoolError
 from metaclip_core.pools.record import ReadOptions
 
-__all__ = ["ID_NAME", "KEY_NAME", "TEXT_NAMES", "URL_NAMES", "Columns", "find_columns", "first_of"]
+__all__ = ["ID_NAME", "KEY_NAMES", "TEXT_NAMES", "URL_NAMES", "Columns", "find_columns", "first_of"]
 
 # In the order of preference. A title is the weakest text: tables with a caption have one too.
 TEXT_NAMES = (
     *("text", "caption", "TEXT", "CAPTION", "Text", "Caption"),
-    *("alt_text", "ALT_TEXT", "alt", "ALT", "title", "TITLE", "Title"),
+    *("texts", "captions", "alt_text", "ALT_TEXT", "alt", "ALT", "title", "TITLE", "Title"),
 )
 URL_NAMES = ("url", "URL", "image_url", "IMAGE_URL")
-KEY_NAME = "key"
+KEY_NAMES = ("key", "image_path")  # the latter: clip-retrieval's metadata
 ID_NAME = "uid"
 """The only id that is found unasked (DataComp's): `id` is a row number in many tables, and unique in none by its name."""
 
@@ -29,10 +29,16 @@ class Columns:
     id: str | None = None
     url: str | None = None
     key: str | None = None
+    failed: str | None = None  # says of each row whether it came to something
+    extra: tuple[str, ...] = ()
 
     def used(self) -> list[str]:
         """Each column once, also when the text is the key."""
-        return list(dict.fromkeys(name for name in (self.text, self.id, self.url, self.key) if name is not None))
+        return list(
+            dict.fromkeys(
+                name for name in (self.text, self.id, self.url, self.key, self.failed, *self.extra) if name is not None
+            )
+        )
 
 
 def first_of(wanted: Iterable[str], names: Iterable[str]) -> str | None:
@@ -52,10 +58,17 @@ def find_columns(path: str, names: Sequence[str], options: ReadOptions, *, hint:
             f"{path}: no column of it has a usual name of a text ({usual}); {found}. "
             f"Name the one that holds the text with --text-column.{hint}"
         )
-    for name, option in ((text, "--text-column"), (id_name, "--id-column")):
+    extra = [(name, "--filter") for name in options.extra_columns]
+    for name, option in ((text, "--text-column"), (id_name, "--id-column"), *extra):
         if name is not None and name not in names:
             raise PoolError(f"{path}: it has no column {name!r}; {found}. Name another with {option}.{hint}")
-    columns = Columns(text=text, id=id_name, url=first_of(URL_NAMES, names), key=first_of((KEY_NAME,), names))
+    columns = Columns(
+        text=text,
+        id=id_name,
+        url=first_of(URL_NAMES, names),
+        key=first_of(KEY_NAMES, names),
+        extra=options.extra_columns,
+    )
     for name in columns.used():
         if names.count(name) > 1:
             raise PoolError(f"{path}: it has {names.count(name)} columns {name!r}; rename all but one of them.")

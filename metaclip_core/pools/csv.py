@@ -42,7 +42,7 @@ def split(shard: Shard) -> list[Shard]:
 
 
 def read(shard: Shard, bad_record: BadRecord) -> Iterator[pa.RecordBatch]:
-    return batched(_pairs(shard, bad_record))
+    return batched(_pairs(shard, bad_record), shard.options.extra_columns)
 
 
 def _pairs(shard: Shard, bad_record: BadRecord) -> Iterator[Pair]:
@@ -78,9 +78,18 @@ def _pair(shard: Shard, layout: _Layout, number: int, row: list[str]) -> Pair:
         key=layout.value(row, columns.key) or id_ or str(number),
         text=layout.value(row, columns.text) or "",
         url=layout.value(row, columns.url) or None,  # a table in text has no other way to say null
+        extras=tuple(_scalar(layout.value(row, name)) for name in columns.extra),
     )
     check_unicode(at, text=pair.text, id=pair.identity, url=pair.url, key=pair.key)
     return pair
+
+
+def _scalar(value: str | None) -> str | float | None:
+    """The value as a number where it is one; null where it is empty."""
+    try:
+        return float(value) if value else None
+    except ValueError:
+        return value
 
 
 def _place(path: str, number: int) -> Place:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from metaclip_core.errors import RecordError
 from metaclip_core.pools.columns import Columns, find_columns
-from metaclip_core.pools.pairs import Pair, Place, batched, check_unicode, id_of, parse_object, text_of
+from metaclip_core.pools.pairs import Pair, Place, batched, check_unicode, id_of, parse_object, texts_of, with_texts
 from metaclip_core.pools.record import BadRecord, Shard
 from metaclip_core.pools.streams import STREAM_ERRORS, WHOLE_FILE_REASONS, open_stream, stream_error
 
@@ -35,7 +35,7 @@ def split(shard: Shard) -> list[Shard]:
 
 
 def read(shard: Shard, bad_record: BadRecord) -> Iterator[pa.RecordBatch]:
-    return batched(_pairs(shard, bad_record))
+    return batched(_pairs(shard, bad_record), shard.options.extra_columns)
 
 
 def _pairs(shard: Shard, bad_record: BadRecord) -> Iterator[Pair]:
@@ -48,28 +48,31 @@ def _pairs(shard: Shard, bad_record: BadRecord) -> Iterator[Pair]:
         columns = Columns(text=shard.options.text_column or "text", id=shard.options.id_column)
     for number, line in _lines(shard.path, bad_record):
         try:
-            pair = _pair(shard, columns, number, line)
+            pairs = _pairs_of(shard, columns, number, line)
         except RecordError as error:
             bad_record(error)
             continue
-        yield pair
+        yield from pairs
 
 
-def _pair(shard: Shard, columns: Columns, number: int, line: bytes) -> Pair:
+def _pairs_of(shard: Shard, columns: Columns, number: int, line: bytes) -> list[Pair]:
     at = _place(shard.path, number)
     fields = parse_object(line, at)
-    text = text_of(fields.get(columns.text), columns.text, at)
+    texts = texts_of(fields.get(columns.text), columns.text, at)
     id_ = None if columns.id is None else id_of(fields.get(columns.id), columns.id, at)
     url = fields.get(columns.url) if columns.url is not None else None
     key = fields.get(columns.key) if columns.key is not None else None
     pair = Pair(
         identity=f"{shard.name}#{number}" if id_ is None else id_,
         key=_key(key) or id_ or str(number),
-        text=text,
+        text="",
         url=url if isinstance(url, str) else None,
+        extras=tuple(fields.get(name) for name in columns.extra),
     )
-    check_unicode(at, text=pair.text, id=pair.identity, url=pair.url, key=pair.key)
-    return pair
+    pairs = list(with_texts(pair, texts))
+    for each in pairs:
+        check_unicode(at, text=each.text, id=each.identity, url=each.url, key=each.key)
+    return pairs
 
 
 def _key(value: object) -> str | None:

@@ -1,9 +1,14 @@
-"""Parquet files, read column by column without a row of Python in the good path."""
+"""Parquet files, read column by column without a row of Python in the good path.
+
+Beside plain tables (LAION's and DataComp's metadata, clip-retrieval's) these are img2dataset's, whose `status` says which
+rows came to nothing, and those of Hugging Face data sets, with the pictures in a column: a pair says in which row its is.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +19,8 @@ from metaclip_core.errors import PoolError, RecordError
 from metaclip_core.pools import record
 from metaclip_core.pools.columns import Columns, find_columns
 from metaclip_core.pools.pairs import Place
-from metaclip_core.pools.record import PAIR_SCHEMA, BadRecord, Shard
+from metaclip_core.pools.pictures import inside
+from metaclip_core.pools.record import PAIR_SCHEMA, BadRecord, Shard, pair_batch
 
 EXTENSIONS = (".parquet",)
 
@@ -23,6 +29,14 @@ SHARD_ROWS = 250_000
 
 PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError)
 """What pyarrow raises for a file that isn't parquet, or is damaged (ValueError: a name in it that isn't UTF-8)."""
+
+
+STATUS_COLUMNS = ("status", "error_message")
+"""img2dataset's; where both are, rows of another status than `success` are pictures that were not to be had."""
+
+FAILURES = ("failed_to_download", "failed_to_resize")
+
+PICTURE_COLUMNS = ("image", "jpg", "img", "png", "webp")
 
 
 def recognises(path: str) -> bool:
@@ -59,6 +73,7 @@ def read(shard: Shard, bad_record: BadRecord) -> Iterator[pa.RecordBatch]:
         return
     with file:
         columns = _find_columns(file, shard)
+        picture_column = _picture_column(file.schema_arrow)
         chunks = _chunks(file, shard, columns)
         while True:
             try:
@@ -68,7 +83,7 @@ def read(shard: Shard, bad_record: BadRecord) -> Iterator[pa.RecordBatch]:
             except PARQUET_ERRORS as error:
                 bad_record(at.error("unreadable_file", f"the file is damaged: {error}"))
                 return
-            pairs, bad = _pairs(shard, columns, start, chunk)
+            pairs, bad = _pairs(shard, columns, picture_column, start, chunk)
             for row_error in bad:
                 bad_record(row_error)
             at = Place(shard.path, f"after row {start + chunk.num_rows - 1}")
@@ -89,7 +104,7 @@ def _find_columns(file: pq.ParquetFile, shard: Shard) -> Columns:
     """As `find_columns`, and PoolError when the text or the id has a type that it can't have."""
     schema = file.schema_arrow
     columns = find_columns(shard.path, schema.names, shard.options)
-    if not _is_text(kind := schema.field(columns.text).type):
+    if not (_is_text(kind := schema.field(columns.text).type) or _is_texts(kind)):
         raise PoolError(
             f"{shard.path}: its column {columns.text!r} holds {kind}, not strings; "
             f"name the column of the texts with --text-column."
@@ -102,7 +117,32 @@ def _find_columns(file: pq.ParquetFile, shard: Shard) -> Columns:
     # Found unasked, so no error: a column of this name that holds something else is not what we look for.
     url_fits = columns.url is not None and _is_text(schema.field(columns.url).type)
     key_fits = columns.key is not None and _is_name(schema.field(columns.key).type)
-    return replace(columns, url=columns.url if url_fits else None, key=columns.key if key_fits else None)
+    failed = STATUS_COLUMNS[:1] if set(STATUS_COLUMNS) <= set(schema.names) else ()
+    return replace(
+        columns,
+        url=columns.url if url_fits else None,
+        key=columns.key if key_fits else None,
+        failed=failed[0] if failed and _is_text(schema.field(failed[0]).type) else None,
+    )
+
+
+def _picture_column(schema: pa.Schema) -> str | None:
+    """The column of encoded pictures: bytes, or a struct with a field `bytes` as Hugging Face has it."""
+    for name in PICTURE_COLUMNS:
+        if schema.names.count(name) == 1 and _is_picture(schema.field(name).type):
+            return name
+    return None
+
+
+def _is_picture(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and _is_picture(kind.field("bytes").type)
+    return kind in (pa.binary(), pa.large_binary(), pa.binary_view())
+
+
+def _is_texts(kind: pa.DataType) -> bool:
+    """Lists of strings: several texts of a picture."""
+    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(kind.value_type)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -144,59 +184,111 @@ def _chunks(file: pq.ParquetFile, shard: Shard, columns: Columns) -> Iterator[tu
 
 
 def _pairs(
-    shard: Shard, columns: Columns, start: int, chunk: pa.RecordBatch
+    shard: Shard, columns: Columns, picture_column: str | None, start: int, chunk: pa.RecordBatch
 ) -> tuple[pa.RecordBatch, list[RecordError]]:
     """The pairs of some rows, and an error for each row that gives none."""
     n_rows = chunk.num_rows
-    errors: dict[int, tuple[str, str]] = {}
-    arrays = {name: _strings(chunk.column(name), name, errors) for name in columns.used()}
-    text = arrays[columns.text]
-    _report(errors, pc.is_null(text), "no_text", f"it has no text: {columns.text!r} is null")
-    numbers = pa.array(np.arange(start, start + n_rows)).cast(pa.large_string())
-    if columns.id is None:
-        prefix = pa.scalar(shard.name + "#", pa.large_string())
-        identity = pc.binary_join_element_wise(prefix, numbers, pa.scalar("", pa.large_string()))
-        key = numbers
+    errors: dict[int, RecordError] = {}
+    rows = _Rows(shard.path, start, errors)
+    if columns.failed is not None:
+        _pass_over_failures(chunk.column(columns.failed), rows)
+    texts = chunk.column(columns.text)
+    several = _is_texts(texts.type)
+    if several:
+        rows.report(pc.fill_null(pc.equal(pc.list_value_length(texts), 0), True), "no_text", _no_text(columns))
+        parents = pc.list_parent_indices(texts).cast(pa.int64())
+        text = rows.strings(pc.list_flatten(texts), columns.text, parents.to_numpy())
     else:
-        identity = key = arrays[columns.id]
+        text = rows.strings(texts, columns.text)
+        rows.report(pc.is_null(text), "no_text", _no_text(columns))
+    numbers = pa.array(np.arange(start, start + n_rows)).cast(pa.large_string())
+    identity, key = _joined(shard.name + "#", numbers), numbers
+    if columns.id is not None:
+        identity = key = rows.strings(chunk.column(columns.id), columns.id)
         missing = pc.fill_null(pc.equal(pc.binary_length(identity), 0), True)
-        _report(errors, missing, "no_id", f"it has no id: {columns.id!r} is null or empty")
+        rows.report(missing, "no_id", f"it has no id: {columns.id!r} is null or empty")
     if columns.key is not None:
-        key = pc.coalesce(arrays[columns.key], key)
-    url = pa.nulls(n_rows, pa.large_string()) if columns.url is None else arrays[columns.url]
-    image = [pa.nulls(n_rows, field.type) for field in list(PAIR_SCHEMA)[4:]]
-    pairs = pa.RecordBatch.from_arrays([identity, key, text, url, *image], schema=PAIR_SCHEMA)
-    if errors:
-        good = np.ones(n_rows, dtype=bool)
-        good[list(errors)] = False
+        key = pc.coalesce(rows.strings(chunk.column(columns.key), columns.key), key)
+    nulls = {field.name: pa.nulls(n_rows, field.type) for field in PAIR_SCHEMA}
+    url = nulls["url"] if columns.url is None else rows.strings(chunk.column(columns.url), columns.url)
+    image = nulls["image_path"]
+    if picture_column is not None:
+        image = _joined(inside(os.path.abspath(shard.path), f"{picture_column}/"), numbers)
+    others = [identity, key, url, image, nulls["image_offset"], nulls["image_size"]]
+    others += [chunk.column(name) for name in columns.extra]
+    good = np.ones(n_rows, bool)
+    good[list(errors)] = False
+    if several:
+        others = [array.take(parents) for array in others]
+        empty = pa.scalar("", pa.large_string())
+        suffix = _joined("/", pa.array(_places_in_lists(parents.to_numpy())).cast(pa.large_string()))
+        others[:2] = [pc.binary_join_element_wise(array, suffix, empty) for array in others[:2]]
+        good = good[parents.to_numpy()] & ~pc.is_null(text).to_numpy(zero_copy_only=False)
+    arrays = [*others[:2], text, *others[2:]]
+    pairs = pair_batch(arrays, columns.extra)
+    if not good.all():
         pairs = pairs.filter(pa.array(good))
-    return pairs, [
-        Place(shard.path, f"row {start + i}").error(reason, detail) for i, (reason, detail) in sorted(errors.items())
-    ]
+    return pairs, [errors[row] for row in sorted(errors)]
 
 
-def _report(errors: dict[int, tuple[str, str]], mask: pa.BooleanArray, reason: str, detail: str) -> None:
-    if mask.true_count:
-        for i in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist():
-            errors.setdefault(i, (reason, detail))
+def _no_text(columns: Columns) -> str:
+    return f"it has no text: {columns.text!r} is null"
 
 
-def _strings(array: pa.Array, name: str, errors: dict[int, tuple[str, str]]) -> pa.Array:
-    """The column as large_string; rows of it that aren't UTF-8 become null and go into `errors`."""
-    if pa.types.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
-    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type) or array.type == pa.binary_view():
-        array = array.cast(pa.large_binary()).view(pa.large_string())
-    array = array.cast(pa.large_string())
-    try:
-        array.validate(full=True)  # neither reading nor this cast looks at the bytes
-    except pa.ArrowInvalid:
-        values = array.view(pa.large_binary()).to_pylist()
-        for i, value in enumerate(values):
-            try:
-                values[i] = None if value is None else value.decode("utf-8")
-            except UnicodeDecodeError as error:
-                errors.setdefault(i, ("invalid_utf8", f"its {name!r} is not valid UTF-8 at byte {error.start}"))
-                values[i] = None
-        return pa.array(values, pa.large_string())
-    return array
+def _joined(prefix: str, array: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise(pa.scalar(prefix, pa.large_string()), array, pa.scalar("", pa.large_string()))
+
+
+def _places_in_lists(parents: np.ndarray) -> np.ndarray:
+    """0, 1, ... for the elements of each list, whose rows `parents` names in ascending order: int64."""
+    return np.arange(len(parents)) - np.searchsorted(parents, parents, side="left")
+
+
+def _pass_over_failures(status: pa.Array, rows: _Rows) -> None:
+    values = status.to_pylist()
+    for row, value in enumerate(values):
+        if value != "success":
+            reason = value if value in FAILURES else "failed"
+            rows.errors[row] = rows.place(row).passed_over(reason, "img2dataset could not get its picture")
+
+
+@dataclass
+class _Rows:
+    """Some rows of a file, the first of which has the number `start`, and what is wrong with them."""
+
+    path: str
+    start: int
+    errors: dict[int, RecordError]
+
+    def place(self, row: int) -> Place:
+        return Place(self.path, f"row {self.start + row}")
+
+    def report(self, mask: pa.BooleanArray, reason: str, detail: str) -> None:
+        if mask.true_count:
+            for row in np.flatnonzero(mask.to_numpy(zero_copy_only=False)).tolist():
+                self.errors.setdefault(row, self.place(row).error(reason, detail))
+
+    def strings(self, array: pa.Array, name: str, parents: np.ndarray | None = None) -> pa.Array:
+        """The column as large_string; values of it that aren't UTF-8 become null, and errors of their rows.
+
+        `parents`: the row of each value, where a row has several.
+        """
+        if pa.types.is_dictionary(array.type):
+            array = array.cast(array.type.value_type)
+        if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type) or array.type == pa.binary_view():
+            array = array.cast(pa.large_binary()).view(pa.large_string())
+        array = array.cast(pa.large_string())
+        try:
+            array.validate(full=True)  # neither reading nor this cast looks at the bytes
+        except pa.ArrowInvalid:
+            values = array.view(pa.large_binary()).to_pylist()
+            for i, value in enumerate(values):
+                try:
+                    values[i] = None if value is None else value.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    row = i if parents is None else int(parents[i])
+                    detail = f"its {name!r} is not valid UTF-8 at byte {error.start}"
+                    self.errors.setdefault(row, self.place(row).error("invalid_utf8", detail))
+                    values[i] = None
+            return pa.array(values, pa.large_string())
+        return array

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
 
-from metaclip_core.errors import RecordError
+from metaclip_core.errors import PassedOver, RecordError
 
-__all__ = ["BATCH_SIZE", "PAIR_SCHEMA", "BadRecord", "Format", "ReadOptions", "Shard", "raise_bad_record"]
+__all__ = ["BATCH_SIZE", "PAIR_SCHEMA", "BadRecord", "Format", "ReadOptions", "Shard", "pair_batch", "raise_bad_record"]
 
 BATCH_SIZE = 16_384
 """Pairs in a batch at most: some 2 MB of captions, so a reader's memory is small and a kernel call is long."""
@@ -27,21 +27,35 @@ PAIR_SCHEMA = pa.schema(
     ]
 )
 
+
+def pair_batch(arrays: Sequence[pa.Array], extra_columns: Sequence[str]) -> pa.RecordBatch:
+    """A batch of the columns of PAIR_SCHEMA, then of the extra ones."""
+    extra = [pa.field(name, array.type) for name, array in zip(extra_columns, arrays[len(PAIR_SCHEMA) :], strict=True)]
+    return pa.RecordBatch.from_arrays(list(arrays), schema=pa.schema([*PAIR_SCHEMA, *extra]))
+
+
 BadRecord = Callable[[RecordError], None]
-"""Called with each record that can't be read. It raises the error, or counts it and returns: then the reader goes on."""
+"""Called with each record that gives no pair. It raises the error, or counts it and returns: then the reader goes on.
+
+A PassedOver is never to be raised."""
 
 
 def raise_bad_record(error: RecordError) -> None:
     """The policy `--on-error raise`: the first bad record ends the reading."""
-    raise error
+    if not isinstance(error, PassedOver):
+        raise error
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """What the user says about the columns of a pool; None: found by the usual names."""
+    """What the user says about the columns of a pool; None: found by the usual names.
+
+    `extra_columns` are read beside those of PAIR_SCHEMA, for a filter to judge by.
+    """
 
     text_column: str | None = None
     id_column: str | None = None
+    extra_columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +64,7 @@ class Shard:
 
     `name` is the path below the POOL argument with `/` between folders (the file's own name when the argument is the
     file): with a record's place in the file it makes the identity of a pair without an id.
-    `start` and `stop` bound the records, counted from 0; `stop` None is to the end of the file.
+    `start` and `stop` bound the records, counted from 0 (a WARC's: by byte); `stop` None is to the end of the file.
     """
 
     format: str
@@ -82,5 +96,5 @@ class Format(Protocol):
         ...
 
     def read(self, shard: Shard, bad_record: BadRecord) -> Iterator[pa.RecordBatch]:
-        """The pairs of a shard as batches of PAIR_SCHEMA, at most BATCH_SIZE each, in the file's order."""
+        """The pairs of a shard as batches of PAIR_SCHEMA and the extra columns, at most BATCH_SIZE each, in order."""
         ...

@@ -15,7 +15,17 @@ import pyarrow as pa
 
 from metaclip_core.errors import RecordError
 from metaclip_core.pools.columns import ID_NAME, TEXT_NAMES, URL_NAMES
-from metaclip_core.pools.pairs import MAX_TEXT_BYTES, Pair, Place, batched, check_unicode, id_of, parse_object, text_of
+from metaclip_core.pools.pairs import (
+    MAX_TEXT_BYTES,
+    Pair,
+    Place,
+    batched,
+    check_unicode,
+    id_of,
+    parse_object,
+    texts_of,
+    with_texts,
+)
 from metaclip_core.pools.record import BadRecord, Shard
 from metaclip_core.pools.tar import Member, members, open_tar
 
@@ -50,7 +60,7 @@ def split(shard: Shard) -> list[Shard]:
 
 
 def read(shard: Shard, bad_record: BadRecord) -> Iterator[pa.RecordBatch]:
-    return batched(_pairs(shard, bad_record))
+    return batched(_pairs(shard, bad_record), shard.options.extra_columns)
 
 
 def _pairs(shard: Shard, bad_record: BadRecord) -> Iterator[Pair]:
@@ -59,11 +69,11 @@ def _pairs(shard: Shard, bad_record: BadRecord) -> Iterator[Pair]:
         with open(shard.path, "rb") as file:
             for sample in _samples(file, shard, bad_record):
                 try:
-                    pair = _pair(sample, file, shard, image_path)
+                    pairs = _pairs_of(sample, file, shard, image_path)
                 except RecordError as error:
                     bad_record(error)
                     continue
-                yield pair
+                yield from pairs
     except OSError as error:
         bad_record(_unreadable(shard, error))
 
@@ -133,15 +143,15 @@ def _samples(file: BinaryIO, shard: Shard, bad_record: BadRecord) -> Iterator[_S
         bad_record(Place(shard.path, place).error(ended.reason, ended.detail))
 
 
-def _pair(sample: _Sample, file: BinaryIO, shard: Shard, image_path: str) -> Pair:
+def _pairs_of(sample: _Sample, file: BinaryIO, shard: Shard, image_path: str) -> list[Pair]:
     at = Place(shard.path, f"key {sample.key}")
     options = shard.options
     json_member, txt_member = sample.get("json"), sample.get("txt")
     fields = None if json_member is None else parse_object(_read(json_member, file, at), at)
     if options.text_column is None and txt_member is not None:
-        text = _decode(_read(txt_member, file, at), at)
+        texts = [("", _decode(_read(txt_member, file, at), at))]
     else:
-        text = _text_of_json(fields, options.text_column, at)
+        texts = _texts_of_json(fields, options.text_column, at)
     fields = fields or {}
     id_name = options.id_column or ID_NAME
     id_ = id_of(fields.get(id_name), id_name, at) if options.id_column or id_name in fields else None
@@ -152,17 +162,20 @@ def _pair(sample: _Sample, file: BinaryIO, shard: Shard, image_path: str) -> Pai
     pair = Pair(
         identity=f"{shard.name}#{sample.key}" if id_ is None else id_,
         key=sample.key,
-        text=text,
+        text="",
         url=url,
         image_path=None if image is None else image_path,
         image_offset=None if image is None else image.offset,
         image_size=None if image is None else image.size,
+        extras=tuple(fields.get(name) for name in options.extra_columns),
     )
-    check_unicode(at, text=pair.text, id=pair.identity, url=pair.url)
-    return pair
+    pairs = list(with_texts(pair, texts))
+    for each in pairs:
+        check_unicode(at, text=each.text, id=each.identity, url=each.url)
+    return pairs
 
 
-def _text_of_json(fields: dict[str, object] | None, text_column: str | None, at: Place) -> str:
+def _texts_of_json(fields: dict[str, object] | None, text_column: str | None, at: Place) -> list[tuple[str, str]]:
     if fields is None:
         raise at.error("no_text", f"it has no text: the sample has no .{'txt and no .' * (text_column is None)}json")
     column = text_column or next((name for name in TEXT_NAMES if fields.get(name) is not None), None)
@@ -172,7 +185,7 @@ def _text_of_json(fields: dict[str, object] | None, text_column: str | None, at:
             f"it has no text: no .txt, and no usual field in the .json, whose fields are: {names}; see --text-column"
         )
         raise at.error("no_text", detail.encode("utf-8", "backslashreplace").decode())
-    return text_of(fields.get(column), column, at)
+    return texts_of(fields.get(column), column, at)
 
 
 def _read(member: Member, file: BinaryIO, at: Place) -> bytes:

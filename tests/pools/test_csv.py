@@ -183,3 +183,10 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, monkeypatch: pytest.
         tracemalloc.stop()
     assert n_read == 10_000
     assert peak_bytes < 3_000_000
+
+
+def test_extra_columns_are_numbers_where_they_can_be(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("text,similarity,lang\na,0.5,en\nb,,de\nc,-1e3,\n")
+    (shard,) = open_pool(tmp_path / "p.csv", options=ReadOptions(extra_columns=("similarity", "lang")))
+    (batch,) = read_shard(shard)
+    assert [batch[name].to_pylist() for name in ("similarity", "lang")] == [[0.5, None, -1000.0], ["en", "de", None]]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from metaclip_core.errors import PoolError
-from metaclip_core.pools import ReadOptions, jsonl, open_pool, read_shard, record
+from metaclip_core.pools import PAIR_SCHEMA, ReadOptions, jsonl, open_pool, read_shard, record
 
 from .builders import assert_bad, assert_bad_file, pair, read_pool
 
@@ -85,7 +85,9 @@ def test_identities_and_keys(
         (b'{"text": "a", "url": "\\udc00"}\n', "invalid_utf8"),
         (b'{"url": "x"}\n', "no_text"),
         (b'{"text": null}\n', "no_text"),
-        (b'{"text": ["a"]}\n', "text_not_string"),
+        (b'{"text": ["a", 1]}\n', "text_not_string"),
+        (b'{"text": [["alt", null]]}\n', "text_not_string"),
+        (b'{"text": []}\n', "no_text"),
         (b'{"text": "' + b"x" * 200 + b'"}\n', "line_too_long"),
     ],
 )
@@ -225,3 +227,34 @@ def test_a_long_line_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert [row["text"] for row in rows] == ["a", "b"]
     assert [error.reason for error in errors] == ["line_too_long"]
     assert peak_bytes < 8_000_000
+
+
+def test_several_texts_of_a_picture(tmp_path: Path) -> None:
+    lines = [{"caption": ["a", "b"], "uid": "u"}, {"caption": [["alt", "c"], ["title", ""]]}, {"caption": "d"}]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows, errors = read_pool(tmp_path / "p.jsonl", options=ReadOptions(id_column=None))
+    assert [error.reason for error in errors] == ["no_id", "no_id"]
+    assert [(row["identity"], row["key"], row["text"]) for row in rows] == [("u/0", "u/0", "a"), ("u/1", "u/1", "b")]
+    lines[0].pop("uid")
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    rows, errors = read_pool(tmp_path / "p.jsonl")
+    assert [(row["identity"], row["text"]) for row in rows] == [
+        ("p.jsonl#0/0", "a"), ("p.jsonl#0/1", "b"), ("p.jsonl#1/0/alt", "c"), ("p.jsonl#1/1/title", ""),
+        ("p.jsonl#2", "d"),
+    ]  # fmt: skip
+
+
+def test_extra_columns(tmp_path: Path) -> None:
+    lines = ['{"text": "a", "n": 1, "b": true, "m": 1, "s": "x"}', '{"text": "b", "n": 2.5, "m": "y", "s": "\\ud800"}',
+             '{"text": "c", "n": %s, "m": {"k": 1}}' % ("9" * 400)]  # fmt: skip
+    (tmp_path / "p.jsonl").write_text("\n".join(lines[:2]))
+    (shard,) = open_pool(tmp_path / "p.jsonl", options=ReadOptions(extra_columns=("n", "b", "m", "s")))
+    (batch,) = read_shard(shard)
+    assert batch.schema.names == [*PAIR_SCHEMA.names, "n", "b", "m", "s"]
+    found = [batch[name].to_pylist() for name in ("n", "b", "m", "s")]
+    assert found == [[1.0, 2.5], [True, None], ["1", "y"], ["x", "?"]]
+    (tmp_path / "p.jsonl").write_text("\n".join(lines))
+    (batch,) = read_shard(shard)
+    assert batch["n"].to_pylist() == ["1", "2.5", "9" * 400]
+    with pytest.raises(PoolError, match=r"has no column 'w'; its columns are text, n, .* --filter"):
+        open_pool(tmp_path / "p.jsonl", options=ReadOptions(extra_columns=("w",)))

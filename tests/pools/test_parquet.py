@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metaclip_core.errors import PoolError
-from metaclip_core.pools import ReadOptions, Shard, open_pool, parquet, read_shard, record
+from metaclip_core.errors import PassedOver, PoolError
+from metaclip_core.pools import ReadOptions, Shard, open_pool, parquet, pictures, read_shard, record
+from metaclip_core.pools.pictures import read_picture
 
-from .builders import assert_bad, assert_bad_file, pair, read_pool
+from .builders import assert_bad, assert_bad_file, pair, read_pool, read_strictly
 
 
 def write(path: Path, columns: dict[str, Any], **settings: Any) -> Path:
@@ -91,7 +92,7 @@ def test_another_column_that_is_not_utf8(tmp_path: Path, column: str) -> None:
 
 def test_a_column_that_is_not_read_may_hold_anything(tmp_path: Path) -> None:
     rows, errors = read_pool(
-        write(tmp_path / "p.parquet", {"text": ["a"], "jpg": [b"\xff"], "other": not_utf8(b"\xff")})
+        write(tmp_path / "p.parquet", {"text": ["a"], "thumb": [b"\xff"], "other": not_utf8(b"\xff")})
     )
     assert (rows, errors) == ([pair("p.parquet#0", "0", "a")], [])
 
@@ -108,7 +109,7 @@ def test_rows_without_an_id(tmp_path: Path) -> None:
         ({"text": ["x"]}, ReadOptions(text_column="body"), r"no column 'body'; its columns are text\. .*--text-column"),
         ({"text": ["x"]}, ReadOptions(id_column="sha"), r"no column 'sha'; its columns are text\. .*--id-column"),
         ({"text": [1]}, ReadOptions(), r"column 'text' holds int64, not strings; .*--text-column"),
-        ({"text": [["x"]]}, ReadOptions(), r"column 'text' holds list<.*>, not strings"),
+        ({"text": [[1]]}, ReadOptions(), r"column 'text' holds list<.*>, not strings"),
         ({"text": ["x"], "uid": [0.5]}, ReadOptions(), r"column 'uid' holds double, neither .*--id-column"),
     ],
 )
@@ -223,3 +224,109 @@ def test_a_file_that_is_gone_when_it_is_read(tmp_path: Path) -> None:
     errors: list[Exception] = []
     assert list(read_shard(shard, errors.append)) == []
     assert [getattr(error, "reason", None) for error in errors] == ["unreadable_file"]
+
+
+def test_several_texts_of_a_picture(tmp_path: Path) -> None:
+    texts = [["a", "b"], [], None, ["c", None, "d"], ["e"]]
+    path = write(tmp_path / "p.parquet", {"captions": texts, "url": list("vwxyz"), "n": [0, 1, 2, 3, 4]})
+    rows, errors = read_pool(path)
+    assert [(row["identity"], row["key"], row["text"], row["url"]) for row in rows] == [
+        ("p.parquet#0/0", "0/0", "a", "v"), ("p.parquet#0/1", "0/1", "b", "v"), ("p.parquet#3/0", "3/0", "c", "y"),
+        ("p.parquet#3/2", "3/2", "d", "y"), ("p.parquet#4/0", "4/0", "e", "z"),
+    ]  # fmt: skip
+    assert [(error.place, error.reason) for error in errors] == [("row 1", "no_text"), ("row 2", "no_text")]
+
+
+def test_several_texts_one_of_which_is_not_utf8(tmp_path: Path) -> None:
+    values = pa.array([b"a", b"\xff", b"b"], pa.binary()).view(pa.string())
+    table = pa.table({"text": pa.ListArray.from_arrays(pa.array([0, 2, 3]), values)})
+    pq.write_table(table, tmp_path / "p.parquet")
+    rows, errors = read_pool(tmp_path / "p.parquet")
+    assert [row["text"] for row in rows] == ["b"]
+    assert [(error.place, error.reason) for error in errors] == [("row 0", "invalid_utf8")]
+
+
+IMG2DATASET = {
+    "caption": ["a", "b", "c", "d"],
+    "url": ["u/0", "u/1", "u/2", "u/3"],
+    "key": ["000", "001", "002", "003"],
+    "status": ["success", "failed_to_download", "failed_to_resize", None],
+    "error_message": [None, "HTTP 404", "no", None],
+    "width": [256, None, None, None],
+    "jpg": [b"\xff\xd8\xff first", None, None, None],
+}
+
+
+def test_img2dataset_rows_that_came_to_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path / "00000.parquet", IMG2DATASET)
+    rows, errors = read_pool(path)
+    assert [(row["key"], row["text"], row["url"]) for row in rows] == [("000", "a", "u/0")]
+    assert read_picture(rows[0]["image_path"]) == b"\xff\xd8\xff first"
+    assert [(type(error), error.reason) for error in errors] == [
+        (PassedOver, "failed_to_download"), (PassedOver, "failed_to_resize"), (PassedOver, "failed")
+    ]  # fmt: skip
+    read_strictly(path)
+
+
+def test_a_status_of_something_else_is_only_a_column(tmp_path: Path) -> None:
+    rows, errors = read_pool(write(tmp_path / "p.parquet", {"text": ["a"], "status": ["draft"]}))
+    assert (len(rows), errors) == (1, [])
+
+
+@pytest.mark.parametrize("rows_a_group", [1, 2, 100])
+def test_pictures_of_a_hugging_face_data_set(tmp_path: Path, rows_a_group: int) -> None:
+    images = [{"bytes": b"picture %d" % i, "path": f"{i}.jpg"} for i in range(5)] + [None]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    table = pa.table({"image": images, "text": [f"text {i}" for i in range(6)]})
+    pq.write_table(table, folder / "train-00000-of-00001.parquet", row_group_size=rows_a_group)
+    rows, errors = read_pool(tmp_path)
+    assert errors == []
+    assert [(row["text"], read_picture(row["image_path"])) for row in rows[:5]] == [
+        (f"text {i}", b"picture %d" % i) for i in range(5)
+    ]
+    with pytest.raises(PoolError, match="its picture image/5 is null"):
+        read_picture(rows[5]["image_path"])
+    with pytest.raises(PoolError, match="its picture image/7 can't be read"):
+        read_picture(rows[0]["image_path"].replace("/0", "/7"))
+
+
+def test_a_very_large_row_group_of_pictures_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_LARGEST_GROUP_BYTES", 10)
+    write(tmp_path / "p.parquet", {"text": ["t"] * 40, "image": [b"picture %d" % i for i in range(40)]})
+    rows, _ = read_pool(tmp_path)
+    assert [read_picture(rows[i]["image_path"]) for i in (0, 39, 17)] == [b"picture 0", b"picture 39", b"picture 17"]
+
+
+LAION = {
+    "SAMPLE_ID": [7],
+    "URL": ["u"],
+    "TEXT": ["a"],
+    "HEIGHT": [9],
+    "WIDTH": [8],
+    "similarity": [0.3],
+    "punsafe": [0.1],
+}
+DATACOMP = {"uid": ["f" * 32], "url": ["u"], "text": ["a"], "original_width": [8], "clip_b32_similarity_score": [0.3]}
+CLIP_RETRIEVAL = {"image_path": ["000"], "caption": ["a"], "NSFW": ["UNLIKELY"], "similarity": [0.3], "url": ["u"]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (LAION, pair("p.parquet#0", "0", "a", "u")),
+        (DATACOMP, pair("f" * 32, "f" * 32, "a", "u")),
+        (CLIP_RETRIEVAL, pair("p.parquet#0", "000", "a", "u")),
+    ],
+)
+def test_the_columns_that_people_have(tmp_path: Path, columns: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert read_pool(write(tmp_path / "p.parquet", columns)) == ([expected], [])
+
+
+def test_extra_columns_keep_their_types(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.parquet", LAION)
+    (shard,) = open_pool(path, options=ReadOptions(extra_columns=("similarity", "WIDTH", "URL")))
+    (batch,) = read_shard(shard)
+    assert batch.schema.names[7:] == ["similarity", "WIDTH", "URL"]
+    assert batch.schema.types[7:] == [pa.float64(), pa.int64(), pa.string()]
+    assert batch.to_pylist()[0]["similarity"] == 0.3

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from metaclip_core.cli import main
 from metaclip_core.errors import PoolError, RecordError, SettingsError
 from metaclip_core.pools import FORMATS, ReadOptions, Shard, open_pool, read_shard
 
@@ -31,12 +32,19 @@ def names(shards: list[Shard]) -> list[tuple[str, str]]:
 
 
 def test_the_formats_in_the_order_of_recognition() -> None:
-    assert list(FORMATS) == ["webdataset", "parquet", "jsonl", "csv"]
+    assert list(FORMATS) == ["webdataset", "parquet", "jsonl", "csv", "wat", "warc"]
     for name, module in FORMATS.items():
         for extension in module.EXTENSIONS:
             found = [other for other, format_ in FORMATS.items() if format_.recognises(f"/a.b/F{extension.upper()}")]
             assert found == [name]
         assert not module.recognises(f"/a{module.EXTENSIONS[0]}/file.txt")
+
+
+def test_the_command_line_names_the_formats(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["curate", "--help"])
+    named = " ".join(capsys.readouterr().out.split())
+    assert f"auto (by the file's name), {', '.join(FORMATS)}" in named
 
 
 def test_a_folder_is_searched_through_all_levels_in_the_order_of_names(tmp_path: Path) -> None:
@@ -155,7 +163,7 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 
 def test_an_unknown_format(tmp_path: Path) -> None:
     write(tmp_path, "a.jsonl")
-    allowed = "auto, webdataset, parquet, jsonl, csv"
+    allowed = "auto, webdataset, parquet, jsonl, csv, wat, warc"
     with pytest.raises(SettingsError, match=f"unknown pool format 'tfrecord'; allowed are {allowed}"):
         open_pool(tmp_path, format="tfrecord")
     with pytest.raises(SettingsError, match="unknown pool format 'x'"):

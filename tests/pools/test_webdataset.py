@@ -333,3 +333,15 @@ def test_a_tar_that_is_gone_when_it_is_read(tmp_path: Path) -> None:
     errors: list[Exception] = []
     assert list(read_shard(shard, errors.append)) == []
     assert [getattr(error, "reason", None) for error in errors] == ["unreadable_file"]
+
+
+def test_several_texts_and_extra_columns_of_the_json(tmp_path: Path) -> None:
+    """As MetaCLIP's authors keep their shards: `texts` holds [field, text]."""
+    fields = {"texts": [["alt", "a"], ["title", "b"]], "similarity": 0.5}
+    path = write_tar(tmp_path / "0.tar", [("k.jpg", JPEG), ("k.json", json.dumps(fields).encode())])
+    (shard,) = open_pool(path, options=ReadOptions(extra_columns=("similarity",)))
+    (batch,) = read_shard(shard)
+    assert [(row["identity"], row["text"], row["similarity"]) for row in batch.to_pylist()] == [
+        ("0.tar#k/0/alt", "a", 0.5), ("0.tar#k/1/title", "b", 0.5)
+    ]  # fmt: skip
+    assert batch["image_offset"].to_pylist() == [BLOCK, BLOCK]

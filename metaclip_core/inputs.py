@@ -1,0 +1,95 @@
+"""Files to read, wherever they are: on this machine or behind a URL, plain or compressed, always as a stream."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from metaclip_core.errors import MetaclipError
+
+__all__ = ["base_name", "input_errors", "is_remote", "open_input", "open_unpacked"]
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_GZIP_MAGIC, _BZIP2_MAGIC = b"\x1f\x8b", b"BZh"
+
+
+def is_remote(path: str | Path) -> bool:
+    """Whether the path is a URL, such as `https://...` or `s3://...`."""
+    return _URL.match(str(path)) is not None
+
+
+def base_name(path: str | Path) -> str:
+    """The last part of a path or URL, without the URL's query."""
+    name = str(path).partition("?")[0] if is_remote(path) else str(path)
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def open_input(path: str | Path) -> BinaryIO:
+    """The bytes of a file or URL (fsspec's protocols), to be read from the start. Raises OSError, also for a URL."""
+    if not is_remote(path):
+        return open(path, "rb")
+    import fsspec
+
+    try:
+        return cast(BinaryIO, fsspec.open(str(path), "rb").open())
+    except OSError:
+        raise
+    except (ImportError, ValueError) as error:  # no package for the protocol (s3fs, gcsfs), or no such protocol
+        raise OSError(str(error)) from error
+    except Exception as error:  # each protocol's client has errors of its own
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def open_unpacked(path: str | Path, on_bytes: Callable[[int], Any] | None = None) -> BinaryIO:
+    """The file's content, unpacked when its first bytes say gzip or bzip2.
+
+    `on_bytes` is told how many bytes of the file itself are read, for a progress bar. Raises OSError; reading raises
+    OSError, EOFError (cut off) or zlib.error.
+    """
+    raw = io.BufferedReader(_Counted(open_input(path), on_bytes), 1 << 20)
+    magic = raw.peek(3)[:3]
+    if magic.startswith(_GZIP_MAGIC):
+        return cast(BinaryIO, gzip.GzipFile(fileobj=raw))
+    if magic == _BZIP2_MAGIC:
+        return cast(BinaryIO, bz2.BZ2File(raw))
+    return cast(BinaryIO, raw)
+
+
+@contextmanager
+def input_errors(path: str | Path, kind: type[MetaclipError]) -> Iterator[None]:
+    """Turn what opening and reading a file may raise into an error of this kind that names it."""
+    try:
+        yield
+    except EOFError as error:
+        raise kind(f"{path}: the file is cut off; fetch it again") from error
+    except (OSError, zlib.error) as error:
+        raise kind(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+class _Counted(io.RawIOBase):
+    """A stream that tells how much of it is read."""
+
+    def __init__(self, stream: BinaryIO, on_bytes: Callable[[int], Any] | None) -> None:
+        self._stream, self._on_bytes = stream, on_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        if self._on_bytes is not None:
+            self._on_bytes(len(data))
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
