@@ -10,6 +10,7 @@ PAGES = {
         st.Page("dashboard/pages/balance.py", title="Balance"),
         st.Page("dashboard/pages/entries.py", title="Entries"),
         st.Page("dashboard/pages/pairs.py", title="Pairs"),
+        st.Page("dashboard/pages/search.py", title="Search"),
         st.Page("dashboard/pages/compare.py", title="Compare"),
         st.Page("dashboard/pages/sql.py", title="SQL"),
     ],

@@ -22,8 +22,11 @@ STATUS_LOOK = {
 }
 
 
-def pair_wall(pairs: pl.DataFrame, fingerprint: str, *, key: str, columns: int = 6) -> None:
-    """`data.pairs.pair_table`: pictures in rows of `columns`, or a table where no pair has one. A click explains a pair."""
+def pair_wall(pairs: pl.DataFrame, fingerprint: str, *, key: str, columns: int = 6, similar: bool = False) -> None:
+    """`data.pairs.pair_table`: pictures in rows of `columns`, or a table where no pair has one. A click explains a pair.
+
+    With a column `score` that is shown, too; `similar` adds a button that searches for more like it.
+    """
     if not len(pairs):
         st.caption("None.")
     elif pairs["image_path"].null_count() == len(pairs):
@@ -33,10 +36,10 @@ def pair_wall(pairs: pl.DataFrame, fingerprint: str, *, key: str, columns: int =
             cells = st.columns(columns)
             for cell, pair in zip(cells, pairs[start : start + columns].iter_rows(named=True), strict=False):
                 with cell:
-                    _card(pair, fingerprint, key=key)
+                    _card(pair, fingerprint, key=key, similar=similar)
 
 
-def _card(pair: dict[str, object], fingerprint: str, *, key: str) -> None:
+def _card(pair: dict[str, object], fingerprint: str, *, key: str, similar: bool) -> None:
     try:
         if pair["image_path"] is None:
             raise PoolError("no picture")
@@ -50,6 +53,14 @@ def _card(pair: dict[str, object], fingerprint: str, *, key: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         status_badge(str(pair["status"]))
         explain = st.button("Why?", key=f"{key}_{pair['pair']}", type="tertiary", help="Explain this pair")
+        more = similar and st.button(
+            "Like this", key=f"{key}_like_{pair['pair']}", type="tertiary", help="Search for more like this picture"
+        )
+    if "score" in pair:
+        because = f"  ·  {cut(str(pair['decided_by']), 40)}" if pair["decided_by"] else ""
+        st.text(f"{pair['score']:.3f}{because}")
+    if more:
+        go_to("search", like=int(pair["pair"]))  # type: ignore[call-overload]
     if explain:
         go_to("pairs", pair=int(pair["pair"]))  # type: ignore[call-overload]
 
