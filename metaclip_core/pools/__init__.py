@@ -60,8 +60,8 @@ def open_pool(
 ) -> list[Shard]:
     """The shards of the pool's files and folders: in the order given, a folder's by name.
 
-    A folder is searched through all its levels. Hidden files and files of no known format are passed over in it, and
-    so are tables beside tars, which describe the same pairs (img2dataset writes `00000.parquet` beside `00000.tar`);
+    A folder is searched through all its levels. Hidden files, runs and files of no known format are passed over in it,
+    and so are tables beside tars, which describe the same pairs (img2dataset writes `00000.parquet` beside `00000.tar`);
     a format that is named takes them. A file that can't be read goes to `bad_record`.
     Raises PoolError when there is nothing to read, SettingsError for an unknown format.
     """
@@ -139,7 +139,9 @@ def _search(folder: str, formats: dict[str, Format]) -> list[tuple[str, str]]:
         if real in seen:  # by a second link, or in a ring of links
             folders.clear()
             continue
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not _is_run(os.path.join(parent, name))
+        )
         seen.add(real)
         below = Path(parent).relative_to(folder)
         here = [
@@ -155,6 +157,12 @@ def _search(folder: str, formats: dict[str, Format]) -> list[tuple[str, str]]:
     if not found:
         raise PoolError(f"{folder}: no file in the folder has a known format ({_endings(formats)})")
     return sorted(found)
+
+
+def _is_run(folder: str) -> bool:
+    """Whether the folder is a run, finished or not: its parts are copies of pairs, its tables are no pairs at all."""
+    kinds = (("manifest.json", "entries.parquet", "parts"), ("plan.json", "staging", "parts"))
+    return any(all(os.path.exists(os.path.join(folder, name)) for name in names) for names in kinds)
 
 
 def _recognise(path: str, formats: dict[str, Format]) -> str | None:
