@@ -29,6 +29,7 @@ from metaclip_core import __version__
 from metaclip_core.balancing import check_seed
 from metaclip_core.engines import engine_named
 from metaclip_core.errors import PoolError, RunError, SettingsError
+from metaclip_core.index import INDEX_FOLDER
 from metaclip_core.matching import BOUNDARIES
 from metaclip_core.metadata import Metadata, load_metadata
 from metaclip_core.pools import open_pool
@@ -198,7 +199,7 @@ def _remove_run(folder: Path) -> None:
     with storage_errors(folder):
         for name in ("manifest.json", "plan.json", "entries.parquet", "skipped.parquet"):
             (folder / name).unlink(missing_ok=True)
-        for name in ("staging", "parts"):
+        for name in ("staging", "parts", INDEX_FOLDER):
             shutil.rmtree(folder / name, ignore_errors=True)
 
 
