@@ -30,6 +30,7 @@ from metaclip_core import __version__
 from metaclip_core.balancing import check_seed
 from metaclip_core.engines import engine_named
 from metaclip_core.errors import PoolError, RunError, SettingsError
+from metaclip_core.index import INDEX_FOLDER
 from metaclip_core.matching import BOUNDARIES
 from metaclip_core.metadata import Metadata, load_metadata
 from metaclip_core.pools import open_pool
@@ -211,7 +212,7 @@ def _begin_anew(folder: Path) -> None:
             os.replace(folder / "manifest.json", folder / "plan.json")
         for name in TABLES:
             (folder / name).unlink(missing_ok=True)
-        for name in ("staging", "parts", "embeddings"):
+        for name in ("staging", "parts", "embeddings", INDEX_FOLDER):
             if (folder / name).exists():
                 shutil.rmtree(folder / name)
 

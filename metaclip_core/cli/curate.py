@@ -24,7 +24,8 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--text-column", metavar="C", help="the column of the text, where no usual name is found")
     parser.add_argument("--id-column", metavar="C", help="the column of a unique id; `uid` is found by itself")
-    parser.add_argument("--boundaries", default="space", help="what stands on both sides of an entry in a text: space")
+    parser.add_argument("--boundaries", default="space", metavar="MODE",
+                        help="space: an entry stands between spaces; script: it needs none beside Chinese, Thai, ...")  # fmt: skip
     parser.add_argument("--engine", default="local", help="local")
     parser.add_argument(
         "--workers", type=positive, metavar="N", help="processes; by default one a core, at most one a shard"
