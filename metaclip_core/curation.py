@@ -32,6 +32,7 @@ from metaclip_core.errors import PoolError, RunError, SettingsError
 from metaclip_core.matching import BOUNDARIES
 from metaclip_core.metadata import Metadata, load_metadata
 from metaclip_core.pools import open_pool
+from metaclip_core.pools.files import edges
 from metaclip_core.pools.record import ReadOptions, Shard
 from metaclip_core.run import FORMAT_VERSION, Run, open_run
 from metaclip_core.stages import (
@@ -47,7 +48,6 @@ from metaclip_core.storage import file_digest, make_folder, storage_errors, writ
 
 __all__ = ["Progress", "curate"]
 
-_EDGE_BYTES = 65_536  # of a file's begin and end that go into its fingerprint
 _IDENTITIES_AT_ONCE = 2**25  # looked through for repeats in one pass: 256 MB
 
 
@@ -136,13 +136,8 @@ def _inputs(shards: Sequence[Shard]) -> list[dict[str, Any]]:
         if shard.path in files:
             continue
         digest = xxhash.xxh3_128(str(shard.size_bytes).encode())
-        try:
-            with open(shard.path, "rb") as file:
-                digest.update(file.read(_EDGE_BYTES))
-                file.seek(max(0, shard.size_bytes - _EDGE_BYTES))
-                digest.update(file.read(_EDGE_BYTES))
-        except OSError as error:
-            raise PoolError(f"{shard.path}: {error.strerror or error}") from error
+        for edge in edges(shard.path, shard.size_bytes):
+            digest.update(edge)
         files[shard.path] = {
             "name": shard.name,
             "path": shard.path,
