@@ -15,6 +15,7 @@ import numpy as np
 
 from metaclip_core.errors import SettingsError
 from metaclip_core.kernels.draws import count_kept, least_weights, prod_complement
+from metaclip_core.kernels.lookup import count_enabled
 from metaclip_core.kernels.threads import map_ranges
 from metaclip_core.matching import Matches
 from metaclip_core.metadata.table import Metadata
@@ -160,6 +161,15 @@ class Balance:
         """(distinct positive counts ascending, matches of all entries up to and with each)."""
         values, n_entries = np.unique(self.counts_before[self.counts_before > 0], return_counts=True)
         return values, np.cumsum(values * n_entries)
+
+    @cached_property
+    def entries_per_pair(self) -> np.ndarray:
+        """How many enabled entries each pair matches: int32 (n_pairs,)."""
+        matches = self.matches
+        ranges = map_ranges(
+            lambda a, b: count_enabled(matches.indptr, matches.entry_ids, self.enabled, a, b), len(matches)
+        )
+        return np.concatenate(ranges)
 
     @property
     def matched_pairs(self) -> int:

@@ -11,11 +11,12 @@ A run that was killed goes on from the files that are complete.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ from metaclip_core.metadata import Metadata, load_metadata
 from metaclip_core.pools import open_pool
 from metaclip_core.pools.files import edges
 from metaclip_core.pools.record import ReadOptions, Shard
-from metaclip_core.run import FORMAT_VERSION, Run, open_run
+from metaclip_core.progress import OnProgress, Progress
+from metaclip_core.run import FORMAT_VERSION, TABLES, Run, open_run
 from metaclip_core.stages import (
     MatchContext,
     SkipLog,
@@ -44,21 +46,18 @@ from metaclip_core.stages import (
     staged_counts,
     threshold_part,
 )
-from metaclip_core.storage import file_digest, make_folder, storage_errors, write_atomically, write_json
+from metaclip_core.storage import (
+    file_digest,
+    make_folder,
+    remove_leftovers,
+    storage_errors,
+    write_atomically,
+    write_json,
+)
 
-__all__ = ["Progress", "curate"]
+__all__ = ["curate"]
 
 _IDENTITIES_AT_ONCE = 2**25  # looked through for repeats in one pass: 256 MB
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a stage (`match`, `threshold`) is: shards done of all, and pairs so far."""
-
-    stage: str
-    done: int
-    total: int
-    pairs: int
 
 
 def curate(
@@ -75,13 +74,14 @@ def curate(
     seed: int = 0,
     on_error: str = "raise",
     overwrite: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Run:
     """Curate a pool into the run directory `out`, and open it.
 
     `pool`: files or folders. A finished run of the same settings is opened as it is; one of other settings is refused
     unless `overwrite`; an unfinished one goes on. With several `workers` (processes) the caller's own script needs the
-    usual `if __name__ == "__main__"`. Raises SettingsError, PoolError, MetadataError, RunError, StorageError.
+    usual `if __name__ == "__main__"`.
+    Raises SettingsError, PoolError, MetadataError, RunError, StorageError, EngineError.
     """
     if boundaries not in BOUNDARIES:
         raise SettingsError(f"unknown boundary mode {boundaries!r}; there are: {', '.join(BOUNDARIES)}")
@@ -95,7 +95,11 @@ def curate(
     paths = [pool] if isinstance(pool, str | Path) else list(pool)
     opening = SkipLog.empty(on_error)
     options = ReadOptions(text_column=text_column, id_column=id_column)
-    shards = open_pool(paths, format=format, options=options, bad_record=opening)
+    found = open_pool(paths, format=format, options=options, bad_record=opening)
+    own = os.path.join(os.path.abspath(out), "")
+    shards = [shard for shard in found if not shard.path.startswith(own)]  # the run may lie in the pool's folder
+    if not shards:
+        raise PoolError(f"{out}: the pool is this run itself; choose another --out")
     settings = {
         "metadata": metadata.fingerprint,
         "inputs": _inputs(shards),
@@ -107,8 +111,7 @@ def curate(
         "on_error": on_error,
     }
     folder = Path(out)
-    if overwrite:
-        _remove_run(folder)
+    _refuse_strangers(folder)
     make_folder(folder)
     with storage_errors(folder):
         lock = FileLock(folder / ".lock")
@@ -119,7 +122,9 @@ def curate(
                 f"{folder}: another process is curating into it; wait for it, or choose another --out"
             ) from error
     try:
-        if _is_finished(folder, settings):
+        if overwrite:
+            _begin_anew(folder)
+        elif _is_finished(folder, settings):
             _tidy(folder)
             return open_run(folder)
         job = _Curation(folder, settings, shards, metadata, opening, on_progress or (lambda progress: None))
@@ -154,26 +159,37 @@ def _comparable(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "inputs": inputs}
 
 
+def _refuse_strangers(folder: Path) -> None:
+    """Raises RunError when the folder holds something and no run: nothing is written or removed there."""
+    if not folder.is_dir():
+        return
+    with storage_errors(folder):
+        names = {path.name for path in folder.iterdir()}
+    strangers = sorted(name for name in names if name != ".lock" and not name.endswith(".tmp"))
+    if strangers and names.isdisjoint({"manifest.json", "plan.json"}):
+        raise RunError(f"{folder}: not empty and no run ({strangers[0]!r} is in it); choose another --out")
+
+
 def _is_finished(folder: Path, settings: dict[str, Any]) -> bool:
-    """Whether the folder is a finished run of these settings. Raises RunError when it is of others, or not a run's."""
+    """Whether the folder is a finished run of these settings. Raises RunError when it is a run of others."""
+    way_out = "use --overwrite to begin anew, or choose another --out"
+    new = _comparable(settings)
     for name in ("manifest.json", "plan.json"):
         path = folder / name
-        if path.exists():
-            try:
-                old = json.loads(path.read_bytes())["settings"]
-                same = _comparable(old) == _comparable(settings)
-            except (ValueError, KeyError, TypeError) as error:
-                raise RunError(f"{path}: damaged; use --overwrite to begin anew, or choose another --out") from error
-            if not same:
-                changed = [key for key in settings if _comparable(old).get(key) != _comparable(settings)[key]]
-                raise RunError(
-                    f"{folder}: holds a run of other settings ({', '.join(changed)} differ); "
-                    "use --overwrite to begin anew, or choose another --out"
-                )
-            return name == "manifest.json"
-    strangers = [path.name for path in folder.iterdir() if path.name != ".lock" and not path.name.endswith(".tmp")]
-    if strangers:
-        raise RunError(f"{folder}: not empty and no run ({strangers[0]!r} is in it); choose another --out")
+        if not path.exists():
+            continue
+        try:
+            document = json.loads(path.read_bytes())
+            version, old = document["format_version"], _comparable(document["settings"])
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise RunError(f"{path}: damaged; {way_out}") from error
+        if version != FORMAT_VERSION:
+            raise RunError(
+                f"{path}: a run of format version {version}, this program writes {FORMAT_VERSION}; {way_out}"
+            )
+        if changed := sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key)):
+            raise RunError(f"{folder}: holds a run of other settings ({', '.join(changed)} differ); {way_out}")
+        return name == "manifest.json"
     return False
 
 
@@ -184,17 +200,19 @@ def _tidy(folder: Path) -> None:
     shutil.rmtree(folder / "staging", ignore_errors=True)
 
 
-def _remove_run(folder: Path) -> None:
-    """Remove what a run wrote, and nothing else. Raises RunError when the folder is not a run's."""
-    if not folder.exists() or not any(folder.iterdir()):
-        return
-    if not (folder / "manifest.json").exists() and not (folder / "plan.json").exists():
-        raise RunError(f"{folder}: no run, so --overwrite leaves it alone; choose another --out")
+def _begin_anew(folder: Path) -> None:
+    """Remove what a run wrote, and nothing else.
+
+    Killed anywhere in it, it leaves an unfinished run: the manifest becomes the plan, which the new plan replaces.
+    """
     with storage_errors(folder):
-        for name in ("manifest.json", "plan.json", "entries.parquet", "skipped.parquet"):
+        if (folder / "manifest.json").exists():
+            os.replace(folder / "manifest.json", folder / "plan.json")
+        for name in TABLES:
             (folder / name).unlink(missing_ok=True)
-        for name in ("staging", "parts"):
-            shutil.rmtree(folder / name, ignore_errors=True)
+        for name in ("staging", "parts", "embeddings"):
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
 
 
 class _Curation:
@@ -207,7 +225,7 @@ class _Curation:
         shards: Sequence[Shard],
         metadata: Metadata,
         opening: SkipLog,
-        on_progress: Callable[[Progress], None],
+        on_progress: OnProgress,
     ) -> None:
         self.folder, self.settings, self.shards, self.metadata = folder, settings, shards, metadata
         self.opening, self.on_progress = opening, on_progress
@@ -216,8 +234,9 @@ class _Curation:
     def run(self, run_map: Any, workers: int) -> None:
         plan = {"format_version": FORMAT_VERSION, "settings": self.settings, "shards": [asdict(s) for s in self.shards]}
         write_json(self.folder / "plan.json", plan)
-        for folder in (self.staging, self.parts):
+        for folder in (self.folder, self.staging, self.parts):
             make_folder(folder)
+            remove_leftovers(folder)
         reports = self._match(run_map, workers)
         self._check(reports)
         counts = sum(
@@ -271,7 +290,7 @@ class _Curation:
     def _repeated_identities(self, n_pairs: int) -> dict[int, dict[int, int]]:
         """For each shard its rows whose identity another pair had before them, with the number of the occurrence.
 
-        Which pair is the first is a matter of text, file name and row, never of the order of the files.
+        Which pair is the first is a matter of text, address, file name and row, never of the order of the files.
         """
         n_passes = max(1, -(-n_pairs // _IDENTITIES_AT_ONCE))
         repeats: dict[int, dict[int, int]] = defaultdict(dict)
@@ -297,15 +316,16 @@ class _Curation:
     def _number_repeats(
         self, hashes: np.ndarray, numbers: np.ndarray, rows: np.ndarray, repeats: dict[int, dict[int, int]]
     ) -> None:
-        groups: dict[int, list[tuple[str, str, int, int, int]]] = defaultdict(list)
-        for number in np.unique(numbers):
+        groups: dict[int, list[tuple[tuple[Any, ...], int, int]]] = defaultdict(list)
+        for number in np.unique(numbers).tolist():
             chosen = np.flatnonzero(numbers == number)
-            texts = read_staged(self.staging, int(number)).column("text").take(pa.array(rows[chosen])).to_pylist()
             shard = self.shards[number]
-            for i, text in zip(chosen, texts, strict=True):
-                groups[int(hashes[i])].append((text, shard.name, shard.start + int(rows[i]), int(number), int(rows[i])))
+            pairs = read_staged(self.staging, number).select(["text", "url"]).take(pa.array(rows[chosen]))
+            for hash_, row, pair in zip(hashes[chosen].tolist(), rows[chosen].tolist(), pairs.to_pylist(), strict=True):
+                order = (pair["text"], pair["url"] or "", shard.name, shard.start + row, shard.path)
+                groups[hash_].append((order, number, row))
         for group in groups.values():
-            for occurrence, (_, _, _, number, row) in enumerate(sorted(group)):
+            for occurrence, (_, number, row) in enumerate(sorted(group)):
                 if occurrence:
                     repeats[number][row] = occurrence
 
@@ -360,7 +380,10 @@ class _Curation:
             "totals": totals,
             "skipped": dict(sorted(skipped.items())),
             "tables": tables,
-            "parts": parts,
+            "parts": [
+                {"shard": shard.name, "start": shard.start, **part}
+                for shard, part in zip(self.shards, parts, strict=True)
+            ],
         }
         write_json(self.folder / "manifest.json", manifest)
         _tidy(self.folder)

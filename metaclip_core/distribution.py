@@ -14,7 +14,13 @@ from metaclip_core.balancing import Balance, check_t
 from metaclip_core.errors import SettingsError
 
 __all__ = [
+    "PAPER_MATCHED_PAIRS",
+    "PAPER_T",
+    "PAPER_TAIL_SHARE",
     "cumulative_counts",
+    "default_t",
+    "entry_table",
+    "flatness",
     "funnel",
     "head_entries",
     "matched_entries",
@@ -23,10 +29,30 @@ __all__ = [
     "rank_frequency",
     "size_curve",
     "source_totals",
+    "t_for_pool_size",
     "top_entries",
 ]
 
+PAPER_T = 20_000.0
+PAPER_MATCHED_PAIRS = 1.6e9
+"""The paper's threshold, for 400 million pairs out of 1.6 billion."""
+
 _SHARE_OF_LOG_POINTS = 0.5  # of a cumulative curve's points; the others are evenly spaced
+
+PAPER_TAIL_SHARE = 0.06
+"""The tail's share of all matches at the paper's t, by which MetaCLIP 2 chooses t for other pools."""
+
+
+def default_t(balance: Balance) -> float:
+    """The whole t whose tail share is nearest to the paper's, but one with a tail; 1 for a run without a match."""
+    try:
+        t = balance.t_for_tail_share(PAPER_TAIL_SHARE)
+    except SettingsError:
+        return 1.0
+    if balance.tail_share(t) > 0:
+        return t
+    counts = balance.counts_before
+    return float(counts[counts > 0].min() + 1)  # a small pool: its rarest entries already exceed that share
 
 
 def matched_entries(balance: Balance) -> int:
@@ -215,15 +241,71 @@ def top_entries(
     )
 
 
+def entry_table(entries: pl.DataFrame, balance: Balance, t: float, *, after: np.ndarray | None = None) -> pl.DataFrame:
+    """Every enabled entry at t, in the order of ids.
+
+    Columns: `entry_id` int64; `entry` str; `sources` list[str]; `before` int64; `cap` float64; `after` int64;
+    `yes_probability` float64, min(1, t / c_e); `rank` int64 by descending count, from 1, null without a match;
+    `status` str: `head` (c_e >= t), `tail`, or `never matched`.
+    """
+    _check_entries(entries, balance)
+    t, before = check_t(t), balance.counts_before
+    order = _descending(before)
+    ranks = np.zeros(len(before), np.int64)
+    ranks[order] = np.arange(1, len(order) + 1)
+    after = balance.counts_after(t) if after is None else after
+    counts = pl.col("before")
+    return (
+        entries.select(
+            pl.Series("entry_id", np.arange(len(before), dtype=np.int64)),
+            "entry",
+            "sources",
+            pl.Series("before", before, dtype=pl.Int64),
+            pl.Series("after", after, dtype=pl.Int64),
+            pl.Series("rank", ranks, dtype=pl.Int64).replace(0, None),
+        )
+        .filter(pl.Series(balance.enabled))
+        .with_columns(
+            pl.min_horizontal(counts.cast(pl.Float64), pl.lit(t)).alias("cap"),
+            pl.min_horizontal(pl.lit(1.0), pl.lit(t) / pl.max_horizontal(counts, 1)).alias("yes_probability"),
+            pl.when(counts == 0)
+            .then(pl.lit("never matched"))
+            .when(counts >= t)
+            .then(pl.lit("head"))
+            .otherwise(pl.lit("tail"))
+            .alias("status"),
+        )
+        .select("entry_id", "entry", "sources", "before", "cap", "after", "yes_probability", "rank", "status")
+    )
+
+
+def flatness(counts: np.ndarray) -> dict[str, float]:
+    """How flat a distribution over entries is; entries of count 0 are left out.
+
+    `entries`; `entropy_bits`, -sum p log2 p with p = c_e / sum of c; `effective_entries`, 2**entropy: as many entries of
+    equal counts have that entropy; `gini`, 0 for equal counts, towards 1 when one entry has all. Zeros for no counts.
+    """
+    ordered = np.sort(counts[counts > 0]).astype(np.float64)
+    n = len(ordered)
+    if not n:
+        return {"entries": 0.0, "entropy_bits": 0.0, "effective_entries": 0.0, "gini": 0.0}
+    share = ordered / ordered.sum()
+    entropy = float(-(share * np.log2(share)).sum())
+    gini = float((2 * np.arange(1, n + 1) - n - 1) @ share / n)
+    return {"entries": float(n), "entropy_bits": entropy, "effective_entries": 2**entropy, "gini": gini}
+
+
+def t_for_pool_size(balance: Balance) -> float:
+    """The paper's t in proportion to the pool: 20,000 x matched pairs / 1.6 billion, often below 1."""
+    return PAPER_T * balance.matched_pairs / PAPER_MATCHED_PAIRS
+
+
 def matches_per_pair(balance: Balance, t: float) -> pl.DataFrame:
     """How many enabled entries the pairs match: a row for each number from 0 to the largest.
 
     Columns: `matches` int64, `pairs` int64 (of the pool), `curated` int64 (of those kept at t).
     """
-    t, matches = check_t(t), balance.matches
-    running = np.zeros(len(matches.entry_ids) + 1, np.int64)
-    np.cumsum(balance.enabled[matches.entry_ids], out=running[1:])
-    per_pair = np.diff(running[matches.indptr])
+    t, per_pair = check_t(t), balance.entries_per_pair
     pairs = np.bincount(per_pair, minlength=1)
     curated = np.bincount(per_pair[balance.keep_t < t], minlength=len(pairs))
     return pl.DataFrame(

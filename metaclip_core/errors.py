@@ -7,7 +7,11 @@ MetaclipError                  anything below; the command line prints its messa
 │   └── RecordError            one bad record of a pool; skipped and counted under `--on-error skip`
 │       └── PassedOver         one that gives no pair by its nature; counted, and never raised
 ├── RunError                   a run directory that is missing, altered, foreign, or of other settings
-└── StorageError               a file that can't be written: a full disk, an unwritable folder
+├── ModelError                 a model that is unknown, not on this machine, or whose weights don't fit
+├── EmbeddingError             embeddings that are missing, altered, of another run or of the wrong length
+├── PictureError               bytes that are no picture, or one too large to decode
+├── StorageError               a file that can't be written: a full disk, an unwritable folder
+└── EngineError                a worker process that died
 
 A message says what was got, where, and what to do. Foreign errors are wrapped where they enter, with `raise ... from`.
 """
@@ -15,9 +19,13 @@ A message says what was got, where, and what to do. Foreign errors are wrapped w
 from __future__ import annotations
 
 __all__ = [
+    "EmbeddingError",
+    "EngineError",
     "MetaclipError",
     "MetadataError",
+    "ModelError",
     "PassedOver",
+    "PictureError",
     "PoolError",
     "RecordError",
     "RunError",
@@ -72,5 +80,21 @@ class RunError(MetaclipError):
     """A run directory is missing, incomplete, altered, of another version, or belongs to other settings."""
 
 
+class ModelError(MetaclipError):
+    """A model is unknown, is not on this machine, or its weights can't be read or don't fit it."""
+
+
+class EmbeddingError(MetaclipError):
+    """Embeddings or their index are missing, altered, of the wrong length, or belong to another run or model."""
+
+
+class PictureError(MetaclipError):
+    """Bytes are no picture that can be read, or one that is too large."""
+
+
 class StorageError(MetaclipError):
     """A file can't be written."""
+
+
+class EngineError(MetaclipError):
+    """The processes that do the work can't: one of them died."""

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from metaclip_core.errors import SettingsError
 from metaclip_core.kernels.scan import scan_texts
-from metaclip_core.kernels.table import fill_table
+from metaclip_core.kernels.table import fill_table, lay_records
 from metaclip_core.kernels.threads import map_ranges
 from metaclip_core.metadata.table import Metadata
 from metaclip_core.strings import string_buffers, to_arrow_strings
@@ -60,21 +60,20 @@ class Matcher:
     def __init__(self, metadata: Metadata, *, boundaries: str = "space") -> None:
         if boundaries not in BOUNDARIES:
             raise SettingsError(f"unknown boundary mode {boundaries!r}; there are: {', '.join(BOUNDARIES)}")
-        self._entry_data, self._entry_offsets = string_buffers(metadata.entry_array)
+        data, offsets = string_buffers(metadata.entry_array)
         usable = ~metadata.never_matches
-        n_spaces = int(np.count_nonzero(self._entry_data == ord(" ")))
+        n_spaces = int(np.count_nonzero(data[offsets[0] : offsets[-1]] == ord(" ")))
         n_keys = len(metadata) + n_spaces  # every space of an entry ends at most one more beginning
         self._table = np.zeros(1 << max(10, (2 * n_keys).bit_length()), np.uint64)
-        self._longest = fill_table(self._table, self._entry_data, self._entry_offsets, usable)
+        self._records, places = lay_records(data, offsets)
+        self._longest = fill_table(self._table, data, offsets, places, usable)
 
     def match(self, texts: Any, *, n_threads: int | None = None) -> Matches:
         """The entries of each text; see `match_texts`."""
         data, offsets = string_buffers(to_arrow_strings(texts))
 
         def scan(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-            return scan_texts(
-                data, offsets, start, stop, self._table, self._longest, self._entry_data, self._entry_offsets
-            )
+            return scan_texts(data, offsets, start, stop, self._table, self._records, self._longest)
 
         ranges = map_ranges(scan, len(offsets) - 1, n_threads=n_threads, smallest=_SMALLEST_RANGE)
         indptr = np.zeros(len(offsets), np.int64)

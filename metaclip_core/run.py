@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,15 +16,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_core.balancing import Balance
-from metaclip_core.errors import RunError
+from metaclip_core.errors import RunError, SettingsError
 from metaclip_core.matching import Matches
 from metaclip_core.metadata.table import enabled_entries, source_masks
 from metaclip_core.storage import file_digest
 from metaclip_core.strings import hash_each
 
-__all__ = ["FORMAT_VERSION", "Run", "open_run"]
+__all__ = ["FORMAT_VERSION", "TABLES", "Run", "open_run"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+TABLES = ("entries.parquet", "skipped.parquet")
+"""The files of a run beside its manifest and its parts."""
+
+TOTALS = ("read", "pairs", "skipped", "duplicates", "filtered", "matched_pairs", "matches", "repeated_ids")
 
 VERIFY_BYTES = 2**31
 """Runs up to this size have the content of all files checked when opened, larger ones only their sizes."""
@@ -71,12 +77,12 @@ class Run:
     @cached_property
     def entries(self) -> pl.DataFrame:
         """`entry: str, sources: list[str], count: int64`, a row an entry; the row number is the entry's id."""
-        return pl.read_parquet(self.path / "entries.parquet")
+        return _read_table(self.path / "entries.parquet")
 
     @cached_property
     def skipped(self) -> pl.DataFrame:
         """The records that were skipped: `path, place, reason, detail`."""
-        return pl.read_parquet(self.path / "skipped.parquet")
+        return _read_table(self.path / "skipped.parquet")
 
     @cached_property
     def source_masks(self) -> np.ndarray:
@@ -89,9 +95,42 @@ class Run:
         return hash_each(self.entries["entry"].to_arrow().cast(pa.large_string()))
 
     def pairs(self, columns: Iterable[str] | None = None) -> pl.LazyFrame:
-        """The pairs: identity, key, text, url, image_path, image_offset, image_size, entry_ids, keep_t."""
+        """The pairs: identity, uid, key, text, url, image_path, image_offset, image_size, entry_ids, keep_t."""
         frame = pl.scan_parquet(self.part_paths)
         return frame if columns is None else frame.select(list(columns))
+
+    def rows(self, numbers: np.ndarray, columns: Iterable[str] | None = None) -> pl.DataFrame:
+        """These pairs, by their number in the order of `pairs`, in the order asked for; repeats are given again.
+
+        Reads only the row groups that hold them. `numbers`: int64 (n,). Raises SettingsError where one is no pair's.
+        """
+        numbers = np.asarray(numbers, np.int64)
+        if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < self.n_pairs:
+            raise SettingsError(f"{self.path}: pairs are numbered from 0 to {self.n_pairs - 1:,}")
+        wanted = list(self.pairs().collect_schema() if columns is None else columns)
+        order = np.argsort(numbers, kind="stable")
+        tables = [pq.read_schema(self.part_paths[0]).empty_table().select(wanted)] if self.part_paths else []
+        for path, start, stop in zip(self.part_paths, self.part_starts[:-1], self.part_starts[1:], strict=True):
+            inside = numbers[order[slice(*np.searchsorted(numbers[order], (start, stop)))]] - start
+            if not len(inside):
+                continue
+            with pq.ParquetFile(path) as file:
+                sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
+                ends = np.cumsum(sizes)
+                groups = np.unique(np.searchsorted(ends, inside, side="right"))
+                for group in groups:
+                    first, last = int(ends[group]) - sizes[group], int(ends[group])
+                    places = inside[(inside >= first) & (inside < last)] - first
+                    tables.append(file.read_row_group(int(group), columns=wanted).select(wanted).take(places))
+        if not tables:
+            return self.pairs(columns).collect()
+        found = pl.DataFrame(pa.concat_tables(tables))
+        return found[np.argsort(order, kind="stable")]
+
+    @cached_property
+    def part_starts(self) -> np.ndarray:
+        """The number of the first pair of each part, and of all pairs: int64 (n_parts + 1,)."""
+        return np.cumsum([0, *(part["rows"] for part in self.manifest["parts"])], dtype=np.int64)
 
     def matches(self) -> Matches:
         """The entries of every pair."""
@@ -103,13 +142,18 @@ class Run:
         indptr = np.zeros(self.n_pairs + 1, np.int64)
         n_ids = n_pairs = 0
         for path in self.part_paths:
-            for batch in pq.ParquetFile(path).iter_batches(columns=["entry_ids"]):
-                lists = batch.column(0)
-                flat, offsets = lists.flatten().to_numpy(), lists.offsets.to_numpy()
-                ids[n_ids : n_ids + len(flat)] = flat
-                indptr[n_pairs + 1 : n_pairs + 1 + len(lists)] = n_ids + (offsets[1:] - offsets[0])
-                n_ids += len(flat)
-                n_pairs += len(lists)
+            with _damage(path):
+                for batch in pq.ParquetFile(path).iter_batches(columns=["entry_ids"]):
+                    lists = batch.column(0)
+                    flat, offsets = lists.flatten().to_numpy(), lists.offsets.to_numpy()
+                    ids[n_ids : n_ids + len(flat)] = flat
+                    indptr[n_pairs + 1 : n_pairs + 1 + len(lists)] = n_ids + (offsets[1:] - offsets[0])
+                    n_ids += len(flat)
+                    n_pairs += len(lists)
+        if n_ids != len(ids):
+            raise RunError(
+                f"{self.path}: its parts hold {n_ids:,} matches, not {len(ids):,} as its manifest says; {_MEND}"
+            )
         return Matches(indptr=indptr, entry_ids=ids)
 
     @cached_property
@@ -118,8 +162,11 @@ class Run:
         return self._column("identity", np.uint64)
 
     def _column(self, name: str, dtype: Any) -> np.ndarray:
-        chunks = [pq.read_table(path, columns=[name]).column(0).to_numpy() for path in self.part_paths]
-        return np.concatenate(chunks).astype(dtype, copy=False) if chunks else np.zeros(0, dtype)
+        chunks = [np.zeros(0, dtype)]
+        for path in self.part_paths:
+            with _damage(path):
+                chunks.append(pq.read_table(path, columns=[name]).column(0).to_numpy())
+        return np.concatenate(chunks).astype(dtype, copy=False)
 
     def balance(
         self, sources: Iterable[str] | None = None, seed: int | None = None, counts: np.ndarray | None = None
@@ -140,9 +187,33 @@ class Run:
         )
 
 
+_MEND = "restore it, or curate again with --overwrite"
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Turn what reading a file of a run can raise into a RunError: a large run's content is not checked when opened."""
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        raise RunError(f"{path}: damaged ({error}); {_MEND}") from error
+
+
+def _read_table(path: Path) -> pl.DataFrame:
+    with _damage(path):
+        return pl.read_parquet(path)
+
+
 def open_run(path: str | Path) -> Run:
     """Open a run directory. Raises RunError when it is none, unfinished, of another version, or not what was written."""
     folder = Path(path)
+    try:
+        return _open(folder)
+    except OSError as error:
+        raise RunError(f"{folder}: can't be read: {error.strerror or error}") from error
+
+
+def _open(folder: Path) -> Run:
     if not folder.is_dir():
         raise RunError(f"{folder}: no such folder; `metaclip curate ... --out {folder}` makes a run")
     manifest_path = folder / "manifest.json"
@@ -153,12 +224,12 @@ def open_run(path: str | Path) -> Run:
     try:
         manifest = json.loads(manifest_path.read_bytes())
         version = manifest["format_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{manifest_path}: damaged, not the manifest of a run; curate again") from error
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise RunError(f"{manifest_path}: damaged, not the manifest of a run; {_MEND}") from error
     if version != FORMAT_VERSION:
         raise RunError(
             f"{manifest_path}: a run of format version {version}, this program reads {FORMAT_VERSION}; "
-            "curate again, or use the release that wrote it"
+            "curate again with --overwrite, or use the release that wrote it"
         )
     run = Run(folder, manifest)
     _verify(run)
@@ -167,23 +238,25 @@ def open_run(path: str | Path) -> Run:
 
 def _verify(run: Run) -> None:
     """Raises RunError when a file is missing or is not the one that the manifest names."""
+    manifest_path = run.path / "manifest.json"
     try:
-        expected = {f"parts/{part['name']}": part for part in run.manifest["parts"]} | run.manifest["tables"]
+        expected = {name: run.manifest["tables"][name] for name in TABLES} | run.manifest["tables"]
+        expected |= {f"parts/{part['name']}": part for part in run.manifest["parts"]}
         sizes = {name: int(file["size_bytes"]) for name, file in expected.items()}
         digests = {name: str(file["xxh3_128"]) for name, file in expected.items()}
         rows = sum(part["rows"] for part in run.manifest["parts"])
-        total = run.manifest["totals"]["pairs"]
-        _ = run.fingerprint, run.seed, run.source_names
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{run.path / 'manifest.json'}: incomplete ({error!r}); curate again") from error
-    if rows != total:
-        raise RunError(f"{run.path}: its parts hold {rows:,} pairs, the manifest says {total:,}; curate again")
+        totals = {name: int(run.totals[name]) for name in TOTALS}
+        _ = run.fingerprint, run.seed, run.source_names, dict(run.manifest["skipped"])
+        _ = {name: run.manifest["metadata"][name] for name in ("entries", "files", "dropped", "never_matches")}
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise RunError(f"{manifest_path}: incomplete ({what}); {_MEND}") from error
+    if rows != totals["pairs"]:
+        raise RunError(f"{manifest_path}: its parts hold {rows:,} pairs, not {totals['pairs']:,} as it says; {_MEND}")
     check_content = sum(sizes.values()) <= VERIFY_BYTES
     for name, size in sizes.items():
         path = run.path / name
         if not path.exists():
-            raise RunError(
-                f"{path}: missing; the run is incomplete: restore the file, or curate again with --overwrite"
-            )
+            raise RunError(f"{path}: missing, the run is incomplete; {_MEND}")
         if path.stat().st_size != size or (check_content and file_digest(path)["xxh3_128"] != digests[name]):
-            raise RunError(f"{path}: altered since the run was written; restore it, or curate again with --overwrite")
+            raise RunError(f"{path}: altered since the run was written; {_MEND}")

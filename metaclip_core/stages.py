@@ -38,6 +38,7 @@ _SKIPS_LOCATED = 10_000  # records of a shard whose place is kept; beyond, only 
 STAGED_SCHEMA = pa.schema(
     [
         pa.field("identity", pa.uint64(), nullable=False),
+        pa.field("uid", pa.large_string()),  # the identity where it is 32 hex digits, as DataComp's are
         pa.field("key", pa.large_string(), nullable=False),
         pa.field("text", pa.large_string(), nullable=False),
         pa.field("url", pa.large_string()),
@@ -110,11 +111,10 @@ def match_shard(context: MatchContext, item: tuple[int, Shard]) -> dict[str, Any
     ):
         for batch in read_shard(shard, log):
             matches = context.matcher.match(batch.column("text"), n_threads=context.n_threads)
-            columns = [batch.column(name) for name in STAGED_SCHEMA.names[1:-1]]
-            identity = pa.array(hash_each(batch.column("identity")))
-            writer.write_batch(
-                pa.RecordBatch.from_arrays([identity, *columns, matches.to_arrow()], schema=STAGED_SCHEMA)
-            )
+            columns = [batch.column(name) for name in STAGED_SCHEMA.names[2:-1]]
+            identity = batch.column("identity")
+            arrays = [pa.array(hash_each(identity)), _uids(identity), *columns, matches.to_arrow()]
+            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=STAGED_SCHEMA))
             totals["pairs"] += len(matches)
             totals["matches"] += len(matches.entry_ids)
             totals["matched_pairs"] += int(np.count_nonzero(np.diff(matches.indptr)))
@@ -123,6 +123,11 @@ def match_shard(context: MatchContext, item: tuple[int, Shard]) -> dict[str, Any
     report = {**totals, "skipped": dict(sorted(log.reasons.items())), "located": log.located}
     write_json(marker, report)
     return report
+
+
+def _uids(identity: pa.LargeStringArray) -> pa.LargeStringArray:
+    is_uid = pc.match_substring_regex(identity, "^[0-9a-fA-F]{32}$")
+    return pc.if_else(is_uid, identity, pa.scalar(None, pa.large_string()))
 
 
 def read_staged(staging: Path, number: int) -> pa.Table:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import polars as pl
 import pyarrow as pa
 import xxhash
 
 from metaclip_core.errors import StorageError
 
-__all__ = ["file_digest", "make_folder", "storage_errors", "write_atomically", "write_json"]
+__all__ = ["file_digest", "make_folder", "remove_leftovers", "storage_errors", "write_atomically", "write_json"]
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -23,19 +25,27 @@ _ADVICE = {
     errno.EACCES: "not writable; choose another folder or change its permissions",
     errno.EPERM: "not writable; choose another folder or change its permissions",
     errno.EROFS: "on a read-only file system; choose another folder",
+    errno.EFBIG: "the file would be larger than this disk or `ulimit -f` allows; raise the limit, or choose another folder",
+    errno.EEXIST: "there is a file of this name; choose another folder",
+    errno.ENOTDIR: "a file stands where a folder above it should be; choose another folder",
 }
+
+
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")  # how polars says it: its errors have no errno
 
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError of the block into a StorageError that names `path` and says what to do."""
+    """Turn an operating system's error of the block into a StorageError that names `path` and says what to do."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
         number = getattr(error, "errno", None)
-        if not isinstance(error, OSError) and number is None:
+        if number is None and (found := _RUST_ERROR.search(str(error))):
+            number = int(found[1])
+        if number is None and not isinstance(error, OSError):
             raise
-        advice = _ADVICE.get(number or 0) or getattr(error, "strerror", None) or str(error)
+        advice = _ADVICE.get(number or 0) or (os.strerror(number) if number else str(error))
         raise StorageError(f"can't write {path}: {advice}") from error
 
 
@@ -62,6 +72,13 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes have left of `write_atomically`; no other may be at work in the folder."""
+    with storage_errors(folder):
+        for path in folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,6 +1,18 @@
 """Tables made into figures: functions from a polars frame to a Plotly figure, without Streamlit."""
 
 from dashboard.charts.counts import cumulative, rank_frequency
+from dashboard.charts.entries import composition, entry_against_t, two_settings
+from dashboard.charts.search import agreement, embedding_map
 from dashboard.charts.sizes import matches_per_pair, size_against_t
 
-__all__ = ["cumulative", "matches_per_pair", "rank_frequency", "size_against_t"]
+__all__ = [
+    "agreement",
+    "composition",
+    "cumulative",
+    "embedding_map",
+    "entry_against_t",
+    "matches_per_pair",
+    "rank_frequency",
+    "size_against_t",
+    "two_settings",
+]

@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard.charts.style import AFTER, BEFORE, CAP, figure, literal, log_axis, mark
+from dashboard.numbers import t_text
 
 __all__ = ["cumulative", "rank_frequency"]
 
@@ -17,7 +18,7 @@ def rank_frequency(ranks: pl.DataFrame, t: float) -> go.Figure:
     curves = (
         ("before", "before (c)", BEFORE, "solid"),
         ("cap", "cap (min(c, t))", CAP, "dash"),
-        ("after", "after (curated pairs that carry it)", AFTER, None),
+        ("after", "after (kept pairs)", AFTER, None),
     )
     for column, label, colour, dash in curves:
         values = ranks[column].cast(pl.Float64)
@@ -35,7 +36,7 @@ def rank_frequency(ranks: pl.DataFrame, t: float) -> go.Figure:
     chart.update_yaxes(**log_axis())
     n_head = int((ranks["before"] >= t).sum())
     if 0 < n_head < len(ranks):
-        mark(chart, float(ranks["rank"][n_head - 1]), f"c reaches t = {t:,.10g}")
+        mark(chart, float(ranks["rank"][n_head - 1]), f"c reaches t = {t_text(t)}")
     return chart
 
 
@@ -61,6 +62,6 @@ def cumulative(counts: pl.DataFrame, t: float) -> go.Figure:
         )
     head = counts.filter(pl.col("count") >= t)
     if 0 < len(head) < len(counts):
-        mark(chart, float(head["position"][0]), f"c reaches t = {t:,.10g}")
+        mark(chart, float(head["position"][0]), f"c reaches t = {t_text(t)}")
         chart.layout.annotations[0].update(xanchor="right", xshift=-4)
     return chart

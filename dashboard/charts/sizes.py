@@ -6,36 +6,42 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboard.charts.style import AFTER, BEFORE, TAIL, figure, log_axis, mark
+from dashboard.numbers import t_text
 
 __all__ = ["matches_per_pair", "size_against_t"]
 
 _MOST_BARS = 60
+_UNSEEN = {"marker": {"opacity": 0}}  # points that can be clicked, under a line that is all one sees
 
 
 def size_against_t(sizes: pl.DataFrame, t: float) -> go.Figure:
     """`distribution.size_curve`: the curated share of the matched pairs and the tail share, with the current t marked."""
     chart = figure(title="Curated size and tail share against t", x="threshold t (log scale)", y="share")
-    ts = sizes["t"].to_numpy()
-    chart.add_scatter(
-        x=ts,
-        y=sizes["curated_share"].to_numpy(),
-        name="curated, of matched pairs",
-        mode="lines",
-        line={"color": AFTER, "width": 2.5},
-        customdata=sizes["curated"].to_numpy(),
-        hovertemplate="t = %{x:,.0f}<br>%{customdata:,} pairs curated<br>%{y:.1%} of the matched<extra></extra>",
-    )
-    chart.add_scatter(
-        x=ts,
-        y=sizes["tail_share"].to_numpy(),
-        name="tail share, of all matches",
-        mode="lines",
-        line={"color": TAIL, "width": 2.5, "dash": "dash"},
-        hovertemplate="t = %{x:,.0f}<br>%{y:.1%} of the matches are of tail entries<extra></extra>",
-    )
+    for column, label, colour, dash, hover in (
+        (
+            "curated_share",
+            "curated, of matched pairs",
+            AFTER,
+            "solid",
+            "%{customdata:,} pairs curated<br>%{y:.1%} of the matched",
+        ),
+        ("tail_share", "tail share, of all matches", TAIL, "dash", "%{y:.1%} of the matches are of tail entries"),
+    ):
+        curve = {"x": sizes["t"].to_numpy(), "y": sizes[column].to_numpy(), "name": label}
+        chart.add_scatter(**curve, mode="lines", line={"color": colour, "width": 2.5, "dash": dash}, hoverinfo="skip")
+        chart.add_scatter(  # what is hovered and clicked; a line has no points for that
+            **curve,
+            mode="markers",
+            marker={"color": colour, "size": 12, "opacity": 0},
+            selected=_UNSEEN,
+            unselected=_UNSEEN,
+            showlegend=False,
+            customdata=sizes["curated"].to_numpy(),
+            hovertemplate="t = %{x:,.6~g}<br>" + hover + "<extra></extra>",
+        )
     chart.update_xaxes(**log_axis())
     chart.update_yaxes(tickformat=".0%", range=[0, 1.05])
-    mark(chart, t, f"t = {t:,.10g}")
+    mark(chart, t, f"t = {t_text(t)}")
     return chart
 
 

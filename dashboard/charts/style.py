@@ -27,8 +27,8 @@ def figure(*, title: str, x: str, y: str, height: int = 400) -> go.Figure:
         layout={
             "title": {"text": title, "x": 0, "xanchor": "left"},
             "height": height,
-            "margin": {"l": 64, "r": 24, "t": 84, "b": 56},
-            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+            "margin": {"l": 64, "r": 24, "t": 48, "b": 56},
+            "legend": {"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
             "hovermode": "closest",
             "xaxis": {"title": {"text": x}},
             "yaxis": {"title": {"text": y}, "automargin": True},

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.data import Snapshot
+from dashboard.data.balances import Snapshot
+from dashboard.numbers import share_text, t_text
 
-__all__ = ["funnel_metrics", "share_text", "what_t_does"]
-
-
-def share_text(share: float) -> str:
-    """A share (0 to 1) as percent, with enough digits not to read 0% or 100% where it isn't."""
-    if 0 < share < 0.0005:
-        return "< 0.1%"
-    if 0.9995 <= share < 1:
-        return "> 99.9%"
-    return f"{share:.1%}"
+__all__ = ["figure_row", "funnel_metrics", "what_t_does"]
 
 
 def funnel_metrics(snapshot: Snapshot) -> None:
     """Six figures in a row."""
     _, matched, curated = snapshot.funnel["share"]
     entries = snapshot.matched_entries
-    figures = [
+    figures: list[tuple[str, str, str, str | None]] = [
         (
-            "Pairs in the pool",
+            "Pairs",
             f"{snapshot.pairs:,}",
-            "the whole pool",
+            "in the pool",
             "Without skipped records and duplicates.",
         ),
         (
@@ -41,7 +33,7 @@ def funnel_metrics(snapshot: Snapshot) -> None:
             f"{share_text(curated)} of the pool",
             "Pairs whose keep_t is below t.",
         ),
-        ("Expected at t", f"{snapshot.expected:,.1f}", "average over seeds", "The sum of P(keep) over all pairs."),
+        ("Expected at t", f"{snapshot.expected:,.1f}", "mean over seeds", "The sum of P(keep) over all pairs."),
         ("Tail share", share_text(snapshot.tail_share), "of all matches", "Matches of entries with c < t."),
         (
             "Head entries",
@@ -50,8 +42,16 @@ def funnel_metrics(snapshot: Snapshot) -> None:
             f"Entries with c >= t. {snapshot.unmatched_entries:,} enabled entries match no pair.",
         ),
     ]
-    for column, (label, value, note, help_text) in zip(st.columns(len(figures)), figures, strict=True):
-        column.metric(label, value, delta=note, delta_color="off", delta_arrow="off", help=help_text, border=True)
+    figure_row(figures)
+
+
+def figure_row(figures: list[tuple[str, str, str, str | None]]) -> None:
+    """Boxes of one width in a row, which wraps in a narrow window: label, value, a note, and a help text."""
+    with st.container(horizontal=True, gap="small"):
+        for label, value, note, help_text in figures:
+            st.metric(
+                label, value, delta=note, delta_color="off", delta_arrow="off", help=help_text, border=True, width=150
+            )
 
 
 def what_t_does(snapshot: Snapshot, t: float) -> str:
@@ -61,9 +61,9 @@ def what_t_does(snapshot: Snapshot, t: float) -> str:
     tail = max(0, snapshot.matched_entries - snapshot.head_entries)
     share = snapshot.curated / snapshot.matched
     if not snapshot.head_entries:
-        return f"At t = {t:,.10g} no entry is a head entry: every matched pair is kept."
+        return f"At t = {t_text(t)} no entry is a head entry: every matched pair is kept."
     return (
-        f"At t = {t:,.10g}, every pair of the {tail:,} tail entries (fewer than t matches) is kept, each of the "
+        f"At t = {t_text(t)}, every pair of the {tail:,} tail entries (fewer than t matches) is kept, each of the "
         f"{snapshot.head_entries:,} head entries says yes to about t of its pairs, and {snapshot.curated:,} of "
         f"{snapshot.matched:,} matched pairs ({share_text(share)}) are curated."
     )

@@ -1,4 +1,4 @@
-"""The first page: the funnel from pool to curated set at the current t, and what t does to the distribution."""
+"""The pool at a glance: the funnel, the paper's tables for this pool, and what t does to the distribution."""
 
 from __future__ import annotations
 
@@ -7,59 +7,42 @@ import streamlit as st
 from dashboard import charts
 from dashboard.components.figures import chart_with_table
 from dashboard.components.funnel import funnel_metrics, what_t_does
-from dashboard.components.pictures import picture_wall
+from dashboard.components.page import show
+from dashboard.components.pictures import pair_wall
 from dashboard.components.tables import source_table, top_table
-from dashboard.data import current_run, default_t, kept_with_pictures, snapshot
-from dashboard.state import Settings, controls
-from metaclip_core.errors import MetaclipError
+from dashboard.data.balances import Settings, Snapshot, snapshot
+from dashboard.data.pairs import filtered_pairs, pair_table
+from dashboard.numbers import share_text
 from metaclip_core.run import Run
 
-
-def page() -> None:
-    st.title("MetaCLIP curation")
-    try:
-        run = current_run()
-        if run is None:
-            st.info(
-                "No run is open. Start with `metaclip dashboard RUN`, RUN being a folder that `metaclip curate` wrote."
-            )
-            return
-        st.text(f"Run {run.name}  ·  {run.fingerprint[:12]}")
-        settings = controls(
-            source_names=run.source_names,
-            largest_count=int(run.entries["count"].max() or 0),  # type: ignore[arg-type]
-            default_t=default_t(run),
-            default_seed=run.seed,
-        )
-        overview(run, settings)
-    except MetaclipError as error:
-        st.error("This can't be shown:", icon=":material/error:")
-        st.text(str(error))
+_WALL = 12
 
 
 def overview(run: Run, settings: Settings) -> None:
-    t = settings.t
-    now = snapshot(run, settings.sources, settings.seed, t)
+    now = snapshot(run, settings)
     funnel_metrics(now)
-    st.text(what_t_does(now, t))
+    st.text(what_t_does(now, settings.t))
     if now.matched:
-        distribution_charts(run, settings)
+        distribution_charts(now, settings.t)
     else:
         st.info("There is no distribution to draw: switch a source on, or curate with other metadata.")
-    st.subheader("Sources")
+    st.subheader("Sources", anchor=False)
     source_table(now.sources)
     if now.matched:
-        st.subheader("Most frequent entries")
+        st.text(
+            f"{share_text(now.unmatched_entries / now.enabled_entries)} of the {now.enabled_entries:,} enabled entries never "
+            f"match. {share_text(now.single_entry_pairs / now.matched)} of the matched pairs hang on a single entry."
+        )
+        st.subheader("The 20 most frequent entries", anchor=False)
         top_table(now.top)
-    pairs = kept_with_pictures(run, settings.sources, settings.seed, t)
-    if len(pairs):
-        st.subheader("Some of the kept pairs")
-        picture_wall(pairs, run.fingerprint)
+    kept = filtered_pairs(run, settings, status="kept")
+    if len(kept):
+        st.subheader("Some of the kept pairs", anchor=False)
+        spread = kept[:: max(1, len(kept) // _WALL)][:_WALL]
+        pair_wall(pair_table(run, settings, spread), run.fingerprint, key="overview_wall")
 
 
-def distribution_charts(run: Run, settings: Settings) -> None:
-    t = settings.t
-    now = snapshot(run, settings.sources, settings.seed, t)
+def distribution_charts(now: Snapshot, t: float) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         chart_with_table(
@@ -91,4 +74,4 @@ def distribution_charts(run: Run, settings: Settings) -> None:
         )
 
 
-page()
+show("Overview", overview)

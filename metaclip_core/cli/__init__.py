@@ -12,23 +12,39 @@ from metaclip_core.errors import MetaclipError, SettingsError
 
 __all__ = ["main"]
 
-COMMANDS = ("curate", "info", "metadata", "dashboard")
+COMMANDS = ("curate", "info", "export", "embed", "search", "metadata", "dashboard")
 """Modules of this package, in the order of `metaclip --help`; each has `add(commands)`, which adds its parser."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        return int(options.command(options) or 0)
-    except SettingsError as error:
-        parser.exit(2, f"metaclip: {error}\n")
-    except MetaclipError as error:
-        print(f"metaclip: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("metaclip: interrupted; the same command goes on where it stopped", file=sys.stderr)
-    return 1
+    options = _parser().parse_args(arguments)
+    from metaclip_core.jobs import working_as_job  # here, so that --help need not wait for it
+
+    with working_as_job() as job:
+        state, message, status = "done", "", 0
+        try:
+            status = int(options.command(options) or 0)
+        except SettingsError as error:
+            state, message, status = "failed", _one_line(error), 2
+        except MetaclipError as error:
+            state, message, status = "failed", _one_line(error), 1
+        except KeyboardInterrupt:
+            state, message, status = "cancelled", "interrupted; the same command goes on where it stopped", 1
+        except Exception as error:
+            if job:
+                job.result("failed", f"{type(error).__name__}: {error}")
+            raise
+        if message:
+            print(f"metaclip: {message}", file=sys.stderr)
+        if job:
+            job.result(state, message)
+        return status
+
+
+def _one_line(error: MetaclipError) -> str:
+    """What a foreign library says of a damaged file may have several."""
+    return " ".join(line.strip() for line in str(error).splitlines())
 
 
 def _parser() -> argparse.ArgumentParser:

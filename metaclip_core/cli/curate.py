@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from metaclip_core.cli.options import positive
 
 if TYPE_CHECKING:
-    from metaclip_core.curation import Progress
+    from metaclip_core.run import Run
 
 
 def add(commands: Any) -> None:
@@ -41,20 +42,13 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
     from metaclip_core.curation import curate
     from metaclip_core.kernels.threads import available_cores
     from metaclip_core.metadata import load_metadata, metadata_argument
+    from metaclip_core.progress import shown_progress
 
     metadata = load_metadata(*(metadata_argument(argument) for argument in options.metadata))
-    with tqdm(unit=" shards", disable=None) as bar:
-
-        def show(progress: Progress) -> None:
-            bar.set_description(progress.stage)
-            bar.total, bar.n = progress.total, progress.done
-            bar.set_postfix_str(f"{progress.pairs:,} pairs")
-
+    with shown_progress() as show:
         run = curate(
             options.pool,
             metadata,
@@ -70,8 +64,27 @@ def _run(options: argparse.Namespace) -> None:
             overwrite=options.overwrite,
             on_progress=show,
         )
-    totals = run.totals
-    skipped = f", {totals['skipped']:,} skipped" if totals["skipped"] else ""
-    print(
-        f"{run.path}: {totals['pairs']:,} pairs{skipped}, {totals['matched_pairs']:,} matched, {totals['matches']:,} matches"
+    print("\n".join(_summary(run)))
+
+
+def _summary(run: Run) -> Iterator[str]:
+    """What was read, and whatever of it was left out or is odd."""
+    totals, metadata = run.totals, run.manifest["metadata"]
+    yield (
+        f"{run.path}: {totals['pairs']:,} pairs of {totals['read']:,} records, "
+        f"{totals['matched_pairs']:,} matched, {totals['matches']:,} matches"
     )
+    if skipped := run.manifest["skipped"]:
+        yield f"skipped: {totals['skipped']:,} ({_counted(skipped)}), listed in {run.path / 'skipped.parquet'}"
+    if totals["repeated_ids"]:
+        yield f"repeated ids: {totals['repeated_ids']:,}, told apart"
+    line = f"entries: {metadata['entries']:,}"
+    if metadata["never_matches"]:
+        line += f", of which {metadata['never_matches']:,} can never match"
+    if n_dropped := sum(metadata["dropped"].values()):
+        line += f"; rows dropped: {n_dropped:,} ({_counted(metadata['dropped'])})"
+    yield line
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)

@@ -9,15 +9,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from metaclip_core.errors import RunError
+from metaclip_core.errors import RunError, SettingsError
 
-__all__ = ["app_folder", "sample_run"]
+__all__ = ["app_folder", "cache_folder", "sample_run"]
 
 
 def add(commands: Any) -> None:
     parser = commands.add_parser("dashboard", help="open the dashboard in the browser")
     parser.set_defaults(command=_run)
-    parser.add_argument("run", nargs="?", metavar="RUN", help="a run directory; by default the embedded sample")
+    parser.add_argument("run", nargs="?", metavar="RUN",
+                        help="a run directory; without it and without --root, the embedded sample")  # fmt: skip
+    parser.add_argument("--root", action="append", default=[], metavar="DIR",
+                        help="a folder whose runs can be opened and whose pools can be curated from the pages; several may "
+                        "be given, the first takes new runs and exports")  # fmt: skip
     parser.add_argument("--port", type=int, default=8501, help="of the local web server (8501)")
 
 
@@ -30,13 +34,17 @@ def app_folder() -> Path:
     raise RunError(f"the dashboard's files are not installed beside {above}; install metaclip-dashboard again")
 
 
+def cache_folder() -> Path:
+    """The user's cache of this program."""
+    root = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+    return (Path(root) if root else Path.home() / ".cache") / "metaclip-dashboard"
+
+
 def sample_run(app: Path) -> Path:
     """The run of the embedded sample: curated on first use into the user's cache, again when the sample has changed."""
     from metaclip_core.curation import curate
 
-    sample = app / "data_samples"
-    root = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    out = (Path(root) if root else Path.home() / ".cache") / "metaclip-dashboard" / "sample"
+    sample, out = app / "data_samples", cache_folder() / "sample"
     try:
         return curate(sample / "shards", sample / "metadata.parquet", out).path
     except RunError:  # of an earlier release's sample, or damaged: it is only a cache
@@ -47,8 +55,20 @@ def _run(options: argparse.Namespace) -> int:
     from metaclip_core.run import open_run
 
     app = app_folder()
-    run = (open_run(options.run).path if options.run else sample_run(app)).resolve()
-    print(f"metaclip: http://127.0.0.1:{options.port} shows {run.name}; Ctrl-C ends it", file=sys.stderr)
+    roots = [Path(root).resolve() for root in options.root]
+    for root in roots:
+        if not root.is_dir():
+            raise SettingsError(f"--root {root}: no such folder")
+    environment = {**os.environ, "METACLIP_JOBS": str(cache_folder() / "jobs")}
+    if options.run:
+        environment["METACLIP_RUN"] = str(open_run(options.run).path.resolve())
+    elif not roots:
+        environment["METACLIP_RUN"] = str(sample_run(app).resolve())
+        roots = [cache_folder() / "workspace", app / "data_samples"]  # so that a newcomer can curate and export, too
+        roots[0].mkdir(parents=True, exist_ok=True)
+    environment["METACLIP_ROOTS"] = os.pathsep.join(map(str, roots))
+    shown = environment.get("METACLIP_RUN", environment["METACLIP_ROOTS"])
+    print(f"metaclip: http://127.0.0.1:{options.port} shows {shown}; Ctrl-C ends it", file=sys.stderr)
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(options.port)]
     # Streamlit reads .streamlit/config.toml from the folder it is started in.
-    return subprocess.run(command, cwd=app, env={**os.environ, "METACLIP_RUN": str(run)}, check=False).returncode
+    return subprocess.run(command, cwd=app, env=environment, check=False).returncode

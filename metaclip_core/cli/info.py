@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from metaclip_core.cli.options import add_settings, sources_of
+from metaclip_core.cli.output import json_text
 
 if TYPE_CHECKING:
     from metaclip_core.run import Run
 
 __all__ = ["run_info"]
+
+_AS_THEY_ARE = ("t", "seed", "fingerprint")  # to be copied
+_FORMATS = {"tail_share": ".4f", "expected_curated_pairs": ",.1f"}
 
 
 def add(commands: Any) -> None:
@@ -51,8 +54,15 @@ def _run(options: argparse.Namespace) -> None:
 
     figures = run_info(open_run(options.run), options.t, sources=sources_of(options), seed=options.seed)
     if options.json:
-        print(json.dumps(figures, ensure_ascii=False))
+        print(json_text(figures))
         return
     for name, value in figures.items():
-        shown = ", ".join(value) if isinstance(value, list) else f"{value:,}" if isinstance(value, int) else value
-        print(f"{name.replace('_', ' '):<24}{shown}")
+        print(f"{name.replace('_', ' '):<24}{_shown(name, value)}")
+
+
+def _shown(name: str, value: Any) -> str:
+    if name in _AS_THEY_ARE:
+        return str(value)
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    return format(value, _FORMATS.get(name, ","))

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-__all__ = ["add_settings", "positive", "sources_of"]
+if TYPE_CHECKING:
+    from metaclip_core.embedding.models import ModelSpec
+
+__all__ = ["add_model", "add_settings", "model_of", "positive", "sources_of"]
 
 
 def add_settings(parser: argparse.ArgumentParser, *, t_required: bool = True) -> None:
@@ -16,7 +20,7 @@ def add_settings(parser: argparse.ArgumentParser, *, t_required: bool = True) ->
 
 def sources_of(options: argparse.Namespace) -> list[str] | None:
     """What `--sources` names; None when it was not given: all are on."""
-    return None if options.sources is None else [name for name in options.sources.split(",") if name]
+    return None if options.sources is None else [name.strip() for name in options.sources.split(",") if name.strip()]
 
 
 def positive(text: str) -> int:
@@ -25,3 +29,20 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return value
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """`--model` and `--pretrained`: the model that embeds."""
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="metaclip-sample (ships with the project), an open_clip name, or local-dir:FOLDER",
+    )
+    parser.add_argument("--pretrained", metavar="TAG_OR_PATH", help="with an open_clip name: the weights")
+
+
+def model_of(options: argparse.Namespace) -> ModelSpec:
+    """What `--model` and `--pretrained` name; without them the model that ships."""
+    from metaclip_core.embedding.models import model_named
+
+    return model_named(options.model, options.pretrained)

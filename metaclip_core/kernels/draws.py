@@ -22,23 +22,23 @@ _PRIME_4 = np.uint64(0x85EBCA77C2B2AE63)
 _PRIME_5 = np.uint64(0x27D4EB2F165667C5)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True, forceinline=True)
 def _rotate(value, n_bits):
     return (value << uint64(n_bits)) | (value >> uint64(64 - n_bits))
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True, forceinline=True)
 def stir(word):
     """One word of input, as XXH64 prepares it: its `round(0, word)`."""
     return _rotate(word * _PRIME_2, 31) * _PRIME_1
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True, forceinline=True)
 def _absorb(state, stirred):
     return _rotate(state ^ stirred, 27) * _PRIME_1 + _PRIME_4
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True, forceinline=True)
 def _finish(state):
     state = (state ^ (state >> uint64(33))) * _PRIME_2
     state = (state ^ (state >> uint64(29))) * _PRIME_3
@@ -93,13 +93,13 @@ def seed_state(seed):
     return _absorb(_PRIME_5 + uint64(24), stir(uint64(seed)))
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True, forceinline=True)
 def pair_state(state, identity_hash):
     """The hash's state after the seed and the pair: the first sixteen bytes."""
     return _absorb(state, stir(identity_hash))
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, cache=True, forceinline=True)
 def draw(state, stirred_entry):
     """The draw u in [0, 1) from the state of (seed, pair) and `stir(hash of the entry)`."""
     return float(_finish(_absorb(state, stirred_entry)) >> uint64(11)) * 2.0**-53
@@ -139,6 +139,8 @@ def prod_complement(indptr, entry_ids, no_probs, start, stop):
         product = 1.0
         for i in range(indptr[pair], indptr[pair + 1]):
             product *= no_probs[entry_ids[i]]
+            if product == 0.0:  # a tail entry says yes for sure
+                break
         probs[pair - start] = 1.0 - product
     return probs
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["load_word", "load_word_unchecked"]
+__all__ = ["load_word", "load_word_unchecked", "trailing_zeros"]
 
+_ALL_BITS = np.uint64(2**64 - 1)
 _LITTLE_ENDIAN = sys.byteorder == "little"
 
 
@@ -33,16 +35,29 @@ def load_word_unchecked(typingctx: Any, array: Any, position: Any) -> Any:
     return signature, codegen
 
 
-@njit(nogil=True, cache=True, inline="always")
-def load_word(data, position, stop):
-    """Bytes position .. min(position + 8, stop) of `data` as a little-endian uint64, zeros above the last one."""
-    n_bytes = stop - position
-    if position + 8 <= len(data) and _LITTLE_ENDIAN:
-        word = load_word_unchecked(data, position)
-        if n_bytes < 8:
-            word &= (types.uint64(1) << types.uint64(8 * n_bytes)) - types.uint64(1)
-        return word
+@intrinsic
+def trailing_zeros(typingctx: Any, word: Any) -> Any:
+    """How many low bits of a uint64 are 0, in one instruction; 64 for 0."""
+    signature = types.uint64(types.uint64)
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
+
+    return signature, codegen
+
+
+@njit(nogil=True, cache=True)
+def _load_bytes(data, position, n_bytes):
     word = types.uint64(0)
-    for i in range(min(n_bytes, 8)):
+    for i in range(n_bytes):
         word |= types.uint64(data[position + i]) << types.uint64(8 * i)
     return word
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def load_word(data, position, stop):
+    """Bytes position .. min(position + 8, stop) of `data` as a little-endian uint64, zeros above; position < stop."""
+    n_bytes = min(stop - position, 8)
+    if position + 8 > len(data) or not _LITTLE_ENDIAN:
+        return _load_bytes(data, position, n_bytes)
+    return load_word_unchecked(data, position) & (_ALL_BITS >> types.uint64(64 - 8 * n_bytes))

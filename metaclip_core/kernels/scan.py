@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint64
 
-from metaclip_core.kernels.table import GOES_ON, ID_MASK, TAG_MASK, same_tokens
+from metaclip_core.kernels.table import BY_BYTES, GOES_ON, ID_MASK, RECORD_MASK, TAG_MASK, find_entry, same_bytes
 from metaclip_core.kernels.tokens import hash_join, tokenize_block
 
 __all__ = ["scan_texts"]
@@ -33,65 +33,72 @@ def _sort_unique(ids, start, stop):
         ids[start:stop] = np.sort(ids[start:stop])
     else:
         for i in range(start + 1, stop):
-            value = ids[i]
-            j = i
-            while j > start and ids[j - 1] > value:
-                ids[j] = ids[j - 1]
-                j -= 1
-            ids[j] = value
+            largest = ids[i]
+            for j in range(start, i):  # the smaller stays, the larger goes on: nothing to guess wrong
+                other = ids[j]
+                ids[j] = min(other, largest)
+                largest = max(other, largest)
+            ids[i] = largest
     n = start
+    last = np.int32(-1)
     for i in range(start, stop):
-        if n == start or ids[i] != ids[n - 1]:
-            ids[n] = ids[i]
-            n += 1
+        value = ids[i]
+        ids[n] = value
+        n += np.int64(value != last)
+        last = value
     return n
 
 
 @njit(nogil=True, cache=True)
-def _look_up_level(level, n_work, firsts, keys, slots, table, data, starts, stops, hashes, owners, n_tokens, entry_data,
-                   entry_offsets, found_texts, found_ids, n_found):  # fmt: skip
-    """One level of a block. Returns (n-grams to look up at the next level, matches found so far)."""
+def _look_up_level(level, n_work, firsts, keys, next_firsts, next_keys, slots, table, records, data, starts, stops, hashes,
+                   owners, n_tokens, found_texts, found_ids, n_found):  # fmt: skip
+    """One level of a block. Returns (n-grams to look up at the next level, matches found so far).
+
+    A loop a step, none with a branch that is hard to foresee: a wrong guess costs more than the step.
+    """
     mask = uint64(len(table) - 1)
     for i in range(n_work):
         slots[i] = table[keys[i] & mask]
+    n_foreign = 0
+    for i in range(n_work):
+        found_texts[n_found + n_foreign] = i
+        n_foreign += np.int64((slots[i] != 0) & (((slots[i] ^ keys[i]) & TAG_MASK) != 0))
+    for foreign in range(n_found, n_found + n_foreign):
+        i = found_texts[foreign]
+        at = keys[i] & mask
+        while table[at] != 0 and ((table[at] ^ keys[i]) & TAG_MASK) != 0:
+            at = (at + uint64(1)) & mask
+        slots[i] = table[at]
+    n_hits = 0
     n_next = 0
     for i in range(n_work):
         slot = slots[i]
-        if slot == 0:
-            continue
-        key = keys[i]
         first = firsts[i]
-        tag = key & TAG_MASK
-        at = key & mask
-        goes_on = False
-        first_of_tag = True
-        while slot != 0:
-            if (slot & TAG_MASK) == tag:
-                if first_of_tag:
-                    goes_on = (slot & GOES_ON) != 0
-                    first_of_tag = False
-                entry = np.int64(slot & ID_MASK) - 1
-                if entry < 0:
-                    break
-                if same_tokens(
-                    data, starts, stops, first, level, entry_data, entry_offsets[entry], entry_offsets[entry + 1]
-                ):
-                    found_texts[n_found] = owners[first]
-                    found_ids[n_found] = entry
-                    n_found += 1
-                    break
-            at = (at + uint64(1)) & mask
-            slot = table[at]
         following = first + level
-        if goes_on and following < n_tokens and owners[following] == owners[first]:
-            firsts[n_next] = first
-            keys[n_next] = hash_join(key, hashes[following])
-            n_next += 1
+        next_firsts[n_next] = first
+        next_keys[n_next] = hash_join(keys[i], hashes[following])
+        goes_on = (slot & GOES_ON) != 0
+        n_next += np.int64(goes_on & (following < n_tokens) & (owners[following] == owners[first]))
+        found_texts[n_found + n_hits] = i
+        n_hits += np.int64((slot & RECORD_MASK) != 0)
+    for hit in range(n_found, n_found + n_hits):
+        i = found_texts[hit]
+        first = firsts[i]
+        record = slots[i] & RECORD_MASK
+        header = records[record]
+        entry = np.int64(header & ID_MASK)
+        if header < BY_BYTES or not same_bytes(data, starts[first], stops[first + level - 1], records, record):
+            entry = find_entry(table, keys[i], data, starts, stops, first, level, records)
+            if entry < 0:
+                continue
+        found_texts[n_found] = owners[first]
+        found_ids[n_found] = entry
+        n_found += 1
     return n_next, n_found
 
 
 @njit(nogil=True, cache=True)
-def scan_texts(data, offsets, first_text, last_text, table, longest, entry_data, entry_offsets):
+def scan_texts(data, offsets, first_text, last_text, table, records, longest):
     """The entries that texts first_text .. last_text match.
 
     Returns (counts, ids): int32 matches of each text, and their entry ids, ascending and without doubles in each text.
@@ -104,9 +111,13 @@ def scan_texts(data, offsets, first_text, last_text, table, longest, entry_data,
     owners = np.empty(capacity, np.int64)
     firsts = np.empty(capacity, np.int64)
     keys = np.empty(capacity, np.uint64)
+    next_firsts = np.empty(capacity, np.int64)
+    next_keys = np.empty(capacity, np.uint64)
     slots = np.empty(capacity, np.uint64)
     found_texts = np.empty(capacity, np.int64)
     found_ids = np.empty(capacity, np.int32)
+    level_stops = np.zeros(longest + 1, np.int64)  # of each level's matches among the found ones; they begin at 0
+    cursors = np.zeros(longest, np.int64)
 
     counts = np.zeros(last_text - first_text, np.int32)
     ids = np.empty(max(1024, 8 * (last_text - first_text)), np.int32)
@@ -130,22 +141,26 @@ def scan_texts(data, offsets, first_text, last_text, table, longest, entry_data,
             keys[i] = hashes[i]
         n_begun = n_work
         n_found = 0
-        level = 1
-        while n_work > 0 and level <= longest:
-            if n_found + n_work > len(found_ids):
-                found_texts = _grown(found_texts, n_found + n_work)
-                found_ids = _grown(found_ids, n_found + n_work)
+        n_levels = 0
+        while n_work > 0 and n_levels < longest:
+            if n_found + n_work >= len(found_ids):
+                found_texts = _grown(found_texts, n_found + n_work + 1)
+                found_ids = _grown(found_ids, n_found + n_work + 1)
             n_work, n_found = _look_up_level(
-                level, n_work, firsts, keys, slots, table, data, starts, stops, hashes, owners, n_tokens,
-                entry_data, entry_offsets, found_texts, found_ids, n_found,
+                n_levels + 1, n_work, firsts, keys, next_firsts, next_keys, slots, table, records, data, starts, stops, hashes,
+                owners, n_tokens, found_texts, found_ids, n_found,
             )  # fmt: skip
-            level += 1
+            firsts, next_firsts = next_firsts, firsts
+            keys, next_keys = next_keys, keys
+            level_stops[n_levels + 1] = n_found
+            n_levels += 1
 
         n_texts = text - first_in_block + (1 if position >= 0 else 0)
         if n_ids + n_open + n_found > len(ids):
             ids = _grown(ids, n_ids + n_open + n_found)
-        n_ids, n_open = _collect(found_texts, found_ids, n_found, first_in_block, n_texts, position >= 0,
-                                 first_text, counts, ids, n_ids, n_open)  # fmt: skip
+        cursors[:n_levels] = level_stops[:n_levels]
+        n_ids, n_open = _collect(found_texts, found_ids, cursors, level_stops[1 : n_levels + 1], first_in_block, n_texts,
+                                 position >= 0, first_text, counts, ids, n_ids, n_open)  # fmt: skip
         n_kept = n_tokens - n_begun
         for i in range(n_kept):
             starts[i] = starts[n_begun + i]
@@ -156,37 +171,23 @@ def scan_texts(data, offsets, first_text, last_text, table, longest, entry_data,
 
 
 @njit(nogil=True, cache=True)
-def _collect(
-    found_texts, found_ids, n_found, first_in_block, n_texts, last_is_open, first_text, counts, ids, n_ids, n_open
-):
+def _collect(found_texts, found_ids, cursors, ends, first_in_block, n_texts, last_is_open, first_text, counts, ids, n_ids,
+             n_open):  # fmt: skip
     """Append a block's matches to `ids`, text by text, sorted. Returns (n_ids, n_open).
 
-    The first text of the block already has `n_open` ids behind the complete ones; the last may stay open.
+    Level n's matches are at cursors[n] .. ends[n], in the order of the texts. The first text of the block already has
+    `n_open` ids behind the complete ones; the last may stay open.
     """
-    ends = np.zeros(n_texts + 1, np.int64)
-    ends[0] = n_open
-    for i in range(n_found):
-        ends[found_texts[i] - first_in_block] += 1
-    total = n_ids
-    for i in range(n_texts):
-        total += ends[i]
-        ends[i] = total
-    cursors = np.empty(n_texts, np.int64)
-    for i in range(n_texts):
-        cursors[i] = n_ids + n_open if i == 0 else ends[i - 1]
-    for i in range(n_found):
-        place = found_texts[i] - first_in_block
-        ids[cursors[place]] = found_ids[i]
-        cursors[place] += 1
-    start = n_ids
-    for i in range(n_texts):
-        stop = _sort_unique(ids, start, ends[i])
-        n_of_text = stop - start
-        for j in range(n_of_text):
-            ids[n_ids + j] = ids[start + j]
-        start = ends[i]
-        if last_is_open and i == n_texts - 1:
-            return n_ids, n_of_text
-        counts[first_in_block + i - first_text] = n_of_text
-        n_ids += n_of_text
+    stop = n_ids + n_open
+    for text in range(first_in_block, first_in_block + n_texts):
+        for level in range(len(ends)):
+            while cursors[level] < ends[level] and found_texts[cursors[level]] == text:
+                ids[stop] = found_ids[cursors[level]]
+                cursors[level] += 1
+                stop += 1
+        stop = _sort_unique(ids, n_ids, stop)
+        if last_is_open and text == first_in_block + n_texts - 1:
+            return n_ids, stop - n_ids
+        counts[text - first_text] = stop - n_ids
+        n_ids = stop
     return n_ids, 0

@@ -108,10 +108,11 @@ class Metadata:
 
     def locate(self, row: int) -> tuple[str, int]:
         """The file and the row in it (from 0) of a row number of `original_ids` or `dropped`."""
+        start = 0
         for file in self.files:
-            if row < file.n_rows:
-                return file.name, row
-            row -= file.n_rows
+            if row < start + file.n_rows:
+                return file.name, row - start
+            start += file.n_rows
         raise SettingsError(f"row {row} lies behind the last metadata file")
 
     def source_lists(self) -> pl.Series:

@@ -11,7 +11,7 @@ import pytest
 
 from metaclip_core.cli import main
 from metaclip_core.curation import curate
-from metaclip_core.errors import RunError
+from metaclip_core.errors import PoolError, RunError
 from metaclip_core.run import open_run
 
 
@@ -120,3 +120,17 @@ def test_a_killed_run_goes_on_and_two_workers_give_the_same_bytes(tmp_path: Path
     resumed = curate(tmp_path / "pool", tmp_path / "metadata.parquet", tmp_path / "cut")
     assert resumed.fingerprint == whole.fingerprint
     assert [p.read_bytes() for p in resumed.part_paths] == [p.read_bytes() for p in whole.part_paths]
+
+
+def test_the_run_may_lie_in_the_folder_of_the_pool(tmp_path: Path) -> None:
+    (tmp_path / "pool").mkdir()
+    pl.DataFrame({"text": ["a dog", "a cat"]}).write_parquet(tmp_path / "pool/a.parquet")
+    (tmp_path / "metadata.txt").write_text("dog\n")
+    out = tmp_path / "pool/run"
+    first = curate(tmp_path / "pool", tmp_path / "metadata.txt", out)
+    assert curate(tmp_path / "pool", tmp_path / "metadata.txt", out).fingerprint == first.fingerprint
+    (out / "manifest.json").rename(out / "plan.json")
+    assert curate(tmp_path / "pool", tmp_path / "metadata.txt", out).n_pairs == 2
+    with pytest.raises(PoolError, match="the pool is this run itself"):
+        curate(out, tmp_path / "metadata.txt", out, overwrite=True)
+    assert open_run(out).fingerprint == first.fingerprint

@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaclip_core.errors import SettingsError
+from metaclip_core.kernels.table import find_entry, insert_entry, lay_records, same_bytes
 from metaclip_core.kernels.threads import map_ranges
+from metaclip_core.kernels.tokens import tokenize_block
 from metaclip_core.matching import Matcher, match_texts
 from metaclip_core.metadata import Metadata
+from metaclip_core.strings import string_buffers
 
 
 def make_metadata(entries: list[str]) -> Metadata:
@@ -121,6 +124,23 @@ def test_equals_a_plain_substring_scan(entries: list[str], texts: list[str]) -> 
     assert rows(match_texts(texts, make_metadata(entries))) == [scan(text, entries) for text in texts]
 
 
+# Around every border of eight bytes, twins that differ in their last byte alone.
+LONG_WORDS = st.sampled_from(
+    [letter * n + end for letter in "ab" for n in (6, 7, 8, 14, 15, 16, 23) for end in ("x", "y", "日", "@", "0")]
+)
+LONG_TEXT = st.lists(st.tuples(LONG_WORDS, st.sampled_from([" ", " ", ",", " , ", "\t", ""])), max_size=6)
+LONG_TEXT = LONG_TEXT.map(lambda parts: "".join(word + separator for word, separator in parts))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(LONG_TEXT, min_size=1, max_size=6), st.data())
+def test_long_words_equal_a_plain_substring_scan(texts: list[str], data: st.DataObject) -> None:
+    words = sorted({w for text in texts for w in spacing(text).split(" ") if w} | {"a"})
+    grams = st.lists(st.sampled_from(words), min_size=1, max_size=3).map(" ".join)
+    entries = data.draw(st.lists(grams, min_size=1, max_size=20, unique=True))
+    assert rows(match_texts(texts, make_metadata(entries))) == [scan(text, entries) for text in texts]
+
+
 @settings(max_examples=300, deadline=None)
 @given(ALPHABET.filter(str.strip), st.lists(ALPHABET, max_size=5))
 def test_entries_that_never_match(entry: str, texts: list[str]) -> None:
@@ -200,3 +220,22 @@ def test_equals_the_authors_matches_on_real_captions(shared_data) -> None:
         probs = keep_probability(matches, counts, t)
         assert np.abs(probs - reference[f"keep_prob_t{t}"].to_numpy()).max() < 1e-9
         assert round(float(probs.sum()), 1) == size
+
+
+def test_entries_of_equal_hash_are_told_apart_by_their_bytes() -> None:
+    entries = ["a", "aaaaaaab", "aaaaaaaa", "aaaaaaaaa", "aaaaaaaab", "b , c", "b", "日本", "x y"]
+    data, offsets = string_buffers(pa.array(entries, pa.large_string()))
+    records, places = lay_records(data, offsets)
+    table, key = np.zeros(64, np.uint64), np.uint64(0xABCD_0000_0000_003F)  # the last slot: the others wrap around
+    for place in places:
+        insert_entry(table, key, place)
+    cases = [(entry, i, i) for i, entry in enumerate(entries)] + [("b,c", 5, -1), ("c", -1, -1), ("x,y", -1, -1)]
+    cases[5] = ("b , c", -1, 5)  # spacing it gives "b  ,  c": the same bytes, other tokens
+    for text, by_tokens, by_bytes in cases:
+        text_data = np.frombuffer(text.encode(), np.uint8)
+        starts, stops, owners = (np.zeros(64, np.int64) for _ in range(3))
+        bounds, hashes = np.array([0, len(text_data)]), np.zeros(64, np.uint64)
+        n, _, _ = tokenize_block(text_data, bounds, 0, 1, -1, 0, starts, stops, hashes, owners)
+        assert find_entry(table, key, text_data, starts, stops, 0, n, records) == by_tokens
+        found = [i for i, p in enumerate(places) if same_bytes(text_data, 0, len(text_data), records, np.uint64(p))]
+        assert found == [by_bytes] * (by_bytes >= 0)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Callable
+from pathlib import Path
 
 import polars as pl
 import pytest
+import streamlit as st
 from PIL import Image
+from streamlit.testing.v1 import AppTest
 
 from metaclip_core.curation import curate
 from metaclip_core.run import Run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 HOSTILE = "a dog ![x](https://example.com/x.png) <img src=x onerror=alert(1)> $x^2$ **cat**"
 CAPTIONS = [HOSTILE, "a dog", "a cat on a mat", "a small dog in a boat", "a cat", "a red boat", "nothing"] * 40
@@ -28,14 +34,69 @@ ENTRIES = {
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """240 of 280 pairs match: `a` matches 240, `dog` 120, `cat` 80, `boat` 80, `small dog` 40 (560 matches)."""
     folder = tmp_path_factory.mktemp("pages")
-    with tarfile.open(folder / "pool.tar", "w") as tar:
-        for i, caption in enumerate(CAPTIONS):
+    write_tar(folder / "pool.tar", CAPTIONS)
+    return curate(folder / "pool.tar", write_metadata(folder / "metadata.parquet"), folder / "run")
+
+
+def write_tar(path: Path, captions: list[str]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for i, caption in enumerate(captions):
             picture = io.BytesIO()
             Image.new("RGB", (48, 32), (i * 7 % 256, 120, 200)).save(picture, "PNG")
             for extension, content in (("png", picture.getvalue()), ("txt", caption.encode())):
                 member = tarfile.TarInfo(f"{i:05}.{extension}")
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
-    metadata = folder / "metadata.parquet"
-    pl.DataFrame({"entry": list(ENTRIES), "sources": list(ENTRIES.values())}).write_parquet(metadata)
-    return curate(folder / "pool.tar", metadata, folder / "run")
+
+
+def write_metadata(path: Path, entries: dict[str, list[str]] = ENTRIES) -> Path:
+    pl.DataFrame({"entry": list(entries), "sources": list(entries.values())}).write_parquet(path)
+    return path
+
+
+@pytest.fixture
+def fresh_caches() -> None:
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, small_run: Run, monkeypatch: pytest.MonkeyPatch, fresh_caches: None) -> Path:
+    """The app's settings: the small run, and a folder that it may read and write."""
+    root = tmp_path / "root"
+    root.mkdir()
+    monkeypatch.setenv("METACLIP_RUN", str(small_run.path))
+    monkeypatch.setenv("METACLIP_ROOTS", str(root))
+    monkeypatch.setenv("METACLIP_JOBS", str(tmp_path / "jobs"))
+    return root
+
+
+OpenPage = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_page(workspace: Path) -> OpenPage:
+    """Open a page by the name of its file, with this in its address."""
+
+    def opened(name: str = "overview", **address: str | list[str]) -> AppTest:
+        app = AppTest.from_file(str(REPOSITORY / "streamlit_app.py"), default_timeout=60)
+        for key, value in address.items():
+            app.query_params[key] = value
+        if name != "overview":
+            app.switch_page(f"dashboard/pages/{name}.py")
+        app.run()
+        assert not app.exception, app.exception
+        return app
+
+    return opened
+
+
+def figures(app: AppTest) -> dict[str, str]:
+    """The boxes with numbers of a page."""
+    assert not app.exception, app.exception
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def texts(app: AppTest) -> list[str]:
+    """All that the page shows literally."""
+    return [text.value for text in app.text]

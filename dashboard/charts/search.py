@@ -1,0 +1,64 @@
+"""Embeddings as pictures: the map, and how well pictures and captions agree."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+import polars as pl
+
+from dashboard.charts.style import AFTER, BEFORE, CAP, TAIL, THRESHOLD, figure, literal
+
+__all__ = ["agreement", "embedding_map"]
+
+_GROUPS = (BEFORE, CAP, AFTER, TAIL, "#56B4E9", "#D55E00", "#F0E442")
+_STATUS = {"kept": AFTER, "dropped": CAP, "unmatched": THRESHOLD}
+
+
+def embedding_map(points: pl.DataFrame, found: pl.DataFrame) -> go.Figure:
+    """`pair, x, y, text, group`, a point a pair, coloured by group; `found` (x, y, text) stands out."""
+    chart = figure(title="Pictures by likeness", x="", y="", height=620)
+    for number, group in enumerate(points["group"].unique(maintain_order=True).sort()):
+        some = points.filter(pl.col("group") == group)
+        chart.add_scatter(
+            x=some["x"].to_numpy(),
+            y=some["y"].to_numpy(),
+            name=literal(pl.Series([group]))[0],
+            mode="markers",
+            marker={"size": 5, "opacity": 0.6, "color": _STATUS.get(group, _GROUPS[number % len(_GROUPS)])},
+            customdata=some["pair"].to_numpy(),
+            text=literal(some["text"]),
+            hovertemplate="%{text}<extra></extra>",
+        )
+    if len(found):
+        chart.add_scatter(
+            x=found["x"].to_numpy(),
+            y=found["y"].to_numpy(),
+            name="found",
+            mode="markers",
+            marker={"size": 14, "symbol": "circle-open", "color": "#D55E00", "line": {"width": 3}},
+            customdata=found["pair"].to_numpy(),
+            text=literal(found["text"]),
+            hovertemplate="%{text}<extra></extra>",
+        )
+    chart.update_layout(dragmode="lasso")
+    hidden = {"visible": False}
+    chart.update_xaxes(**hidden)
+    chart.update_yaxes(**hidden, scaleanchor="x")
+    return chart
+
+
+def agreement(scores: pl.DataFrame) -> go.Figure:
+    """`data.searches.agreement_shares`: two histograms, each by its own total, so that their shapes can be compared."""
+    chart = figure(title="Agreement of picture and caption", x="CLIP score (cosine)", y="share of the pairs")
+    for column, colour in (("kept", AFTER), ("dropped", CAP)):
+        total = scores[column].sum() or 1
+        chart.add_scatter(
+            x=((scores["from"] + scores["to"]) / 2).to_numpy(),
+            y=(scores[column] / total).to_numpy(),
+            name=f"{column} ({scores[column].sum():,})",
+            mode="lines",
+            line={"color": colour, "width": 2.5, "shape": "hvh"},
+            customdata=scores[column].to_numpy(),
+            hovertemplate="score %{x:.3f}<br>%{y:.1%} of the " + column + " (%{customdata:,})<extra></extra>",
+        )
+    chart.update_yaxes(tickformat=".1%", rangemode="tozero")
+    return chart

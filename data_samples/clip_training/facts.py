@@ -1,0 +1,190 @@
+"""Facts: short statements that are true of many pictures ("a dog", "red apples", "at night"), and of which.
+
+A caption tells of one picture, a query of many. So beside the captions the model learns from statements whose truth is
+known for every picture of a batch, each with near misses ("two dogs" beside "three dogs").
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from data_samples.colours import BACKGROUNDS
+from data_samples.concepts import NUMBER_WORDS, concept_named, load_concepts, with_article
+from data_samples.scenes import Scene, Thing
+from data_samples.settings import HELD_OUT_BACKGROUNDS, HELD_OUT_COLOURS, HELD_OUT_PLACES, LOOK_PHRASES, PLACES
+
+__all__ = ["Fact", "Truths", "draw_facts", "is_held_out_fact", "mood_of", "tell_fact"]
+
+_TEMPLATES = ("{}", "{}", "{}", "a photo of {}", "photo of {}", "a picture of {}", "an image of {}", "{} clipart")
+
+_N_CHANCE_CONCEPTS = 100  # more to be told apart from than a batch shows
+
+# A mood is what LOOK_PHRASES calls a look, whatever the place.
+_MOODS = {
+    "at night": "night",
+    "at sunset": "sunset",
+    "in the evening": "sunset",
+    "in the rain": "rain",
+    "in the fog": "fog",
+    "in spring": "spring",
+    "in autumn": "autumn",
+}
+_MOOD_PHRASES = {
+    "night": ("at night", "by night"),
+    "sunset": ("at sunset", "in the evening"),
+    "rain": ("in the rain",),
+    "fog": ("in the fog",),
+    "spring": ("in spring",),
+    "autumn": ("in autumn",),
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What must hold: a thing with a colour and a number, and where. None leaves it open; a number alone means "any"."""
+
+    concept: str | None = None
+    colour: str | None = None
+    count: int | None = None
+    place: str | None = None
+    background: str | None = None
+    mood: str | None = None
+
+
+def mood_of(scene: Scene) -> str | None:
+    """`night`, `sunset`, `rain`, `fog`, `spring`, `autumn`, or None."""
+    if scene.place == "night sky":
+        return "night"
+    return _MOODS.get(LOOK_PHRASES.get((scene.place or "", scene.look or ""), ""))
+
+
+def is_held_out_fact(fact: Fact) -> bool:
+    """Whether it names a combination that training must not know of."""
+    return (
+        (fact.concept, fact.colour) in HELD_OUT_COLOURS
+        or (fact.concept, fact.place) in HELD_OUT_PLACES
+        or (fact.concept, fact.background) in HELD_OUT_BACKGROUNDS
+    )
+
+
+def _fact_of(rng: random.Random, scene: Scene) -> Fact:
+    """A fact that is true of the scene."""
+    thing = rng.choice(scene.things) if scene.things else None
+    setting = Fact(place=scene.place, background=rng.choice(scene.background) if scene.background else None)
+    mood = mood_of(scene)
+    draw = rng.random()
+    if thing is None or draw < 0.15:
+        return Fact(mood=mood) if mood and rng.random() < 0.3 else setting
+    about = Fact(concept=thing.concept)
+    if draw < 0.62:
+        return about
+    if draw < 0.76 and thing.colour:
+        return replace(about, colour=thing.colour)
+    if draw < 0.86 and not concept_named(thing.concept).is_proper and (thing.count > 1 or rng.random() < 0.3):
+        return replace(about, count=thing.count)
+    if mood and rng.random() < 0.35:
+        return replace(about, mood=mood)
+    return replace(about, place=setting.place, background=setting.background)
+
+
+def _near_miss(rng: random.Random, fact: Fact) -> Fact:
+    """The same with one part of it another."""
+    part = rng.choice([name for name, value in vars(fact).items() if value is not None])
+    if part == "concept":
+        return replace(fact, concept=rng.choice(load_concepts()).name)
+    if part == "count":
+        return replace(fact, count=rng.randint(1, 6))
+    choices: dict[str, list[str]] = {"place": sorted(PLACES), "mood": sorted(_MOOD_PHRASES)}
+    return replace(fact, **{part: rng.choice(choices.get(part, sorted(BACKGROUNDS)))})  # type: ignore[arg-type]
+
+
+def draw_facts(rng: random.Random, scenes: Sequence[Scene]) -> list[Fact]:
+    """A fact of each scene, a near miss for those of several parts, and concepts by chance; each once, none held out."""
+    facts: dict[Fact, None] = {}
+    for concept in rng.sample(load_concepts(), _N_CHANCE_CONCEPTS):
+        facts[Fact(concept=concept.name)] = None
+    for scene in scenes:
+        fact = _fact_of(rng, scene)
+        facts[fact] = None
+        if sum(value is not None for value in vars(fact).values()) > 1:
+            facts[_near_miss(rng, fact)] = None
+    return [fact for fact in facts if not is_held_out_fact(fact)]
+
+
+def tell_fact(rng: random.Random, fact: Fact) -> str:
+    """The fact in words."""
+    words: list[str] = []
+    if fact.concept:
+        words.append(_noun(rng, fact))
+    if fact.place:
+        place = PLACES[fact.place]
+        words.append(rng.choice(place.phrases if words else (*place.phrases, *place.views, place.tag)))
+    if fact.background:
+        colour = fact.background
+        phrases = (
+            f"on {with_article(colour)} background",
+            f"on {colour}",
+            f"against {with_article(colour)} background",
+        )
+        words.append(rng.choice(phrases if words else (*phrases, f"{colour} background")))
+    if fact.mood:
+        words.append(rng.choice(_MOOD_PHRASES[fact.mood] if words else (*_MOOD_PHRASES[fact.mood], fact.mood)))
+    text = " ".join(words)
+    return rng.choice(_TEMPLATES).format(text) if fact.concept else text
+
+
+def _noun(rng: random.Random, fact: Fact) -> str:
+    concept = concept_named(fact.concept or "")
+    if concept.plural is None:
+        return concept.name
+    colour = f"{fact.colour} " if fact.colour else ""
+    if fact.count is not None and fact.count > 1:
+        return f"{NUMBER_WORDS[fact.count] if rng.random() < 0.8 else fact.count} {colour}{concept.plural}"
+    if fact.count == 1:
+        return f"one {colour}{concept.name}"
+    draw = rng.random()
+    if draw < 0.5:
+        return with_article(colour + concept.name)
+    return colour + (concept.name if draw < 0.8 else concept.plural)
+
+
+class Truths:
+    """What `scenes` show, as arrays, to tell for many facts at once of which pictures they are true."""
+
+    def __init__(self, scenes: Sequence[Scene]) -> None:
+        self._ids: dict[str | None, int] = {None: -1}
+        n = len(scenes)
+        self._things = np.full((n, 3, 3), -2, np.int32)  # concept, colour, count of up to three things
+        self._where = np.full((n, 2), -2, np.int32)  # place, mood
+        self._backgrounds = np.full((n, 2), -2, np.int32)
+        for row, scene in enumerate(scenes):
+            for k, thing in enumerate(scene.things):
+                self._things[row, k] = self._id(thing.concept), self._shown_colour(thing), thing.count
+            self._where[row] = self._id(scene.place or "-"), self._id(mood_of(scene) or "-")
+            for k, colour in enumerate(scene.background):
+                self._backgrounds[row, k] = self._id(colour)
+
+    def _id(self, name: str | None) -> int:
+        return self._ids.setdefault(name, len(self._ids))
+
+    def _shown_colour(self, thing: Thing) -> int:
+        return self._id(thing.colour or "-")
+
+    def of(self, facts: Sequence[Fact], rows: np.ndarray) -> np.ndarray:
+        """Whether each fact is true of each of these scenes: bool (n_facts, n_rows)."""
+        asked = np.array(
+            [[self._id(f.concept), self._id(f.colour), -1 if f.count is None else f.count] for f in facts], np.int32
+        )
+        where = np.array([[self._id(f.place), self._id(f.mood)] for f in facts], np.int32)
+        background = np.array([self._id(f.background) for f in facts], np.int32)
+        things = self._things[rows]
+        fits = (asked[:, None, None, :] == -1) | (asked[:, None, None, :] == things[None])
+        truth = fits.all(-1).any(-1)
+        truth |= (asked == -1).all(-1)[:, None]
+        truth &= ((where[:, None] == -1) | (where[:, None] == self._where[rows][None])).all(-1)
+        truth &= (background[:, None] == -1) | (background[:, None, None] == self._backgrounds[rows][None]).any(-1)
+        return truth

@@ -1,0 +1,72 @@
+"""`metaclip search`: the pairs of a run nearest to a text, as the dashboard finds them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaclip_core.cli.options import add_model, add_settings, model_of, positive, sources_of
+from metaclip_core.errors import PictureError, SettingsError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from metaclip_core.search import Searcher
+
+_TEXT_WIDTH = 90
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("search", help="search a run's pictures by text, picture or pair")
+    parser.set_defaults(command=_run)
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("text", metavar="TEXT", nargs="?", help="what the pictures should show")
+    parser.add_argument("--picture", metavar="FILE", help="search by a picture instead of a text")
+    parser.add_argument("--like", type=int, metavar="ROW", help="search by a pair of the run (`row` in the results)")
+    parser.add_argument("-k", type=positive, default=20, metavar="N", help="how many (20)")
+    add_settings(parser, t_required=False)
+    parser.add_argument("--status", default="all", choices=("all", "kept", "dropped"), help="at t (all)")
+    parser.add_argument("--entry", metavar="E", help="only pairs that this entry matches")
+    parser.add_argument("--source", metavar="S", help="only pairs that an entry of this source matches")
+    parser.add_argument("--words", metavar="W", help="only captions with all these words")
+    add_model(parser)
+    parser.add_argument("--json", action="store_true", help="a JSON list")
+
+
+def _run(options: argparse.Namespace) -> None:
+    from metaclip_core.distribution import default_t
+    from metaclip_core.run import open_run
+    from metaclip_core.search import Filters, Searcher
+
+    if sum(query is not None for query in (options.text, options.picture, options.like)) != 1:
+        raise SettingsError("one query, please: a TEXT, --picture FILE or --like ROW")
+    run = open_run(options.run)
+    searcher = Searcher.open(run, model_of(options) if options.model else None)
+    balance = run.balance(sources=sources_of(options), seed=options.seed)
+    t = default_t(run.balance()) if options.t is None else options.t
+    filters = Filters(status=options.status, entry=options.entry, source=options.source, words=options.words)
+    vector = _vector(searcher, options)
+    results = searcher.search(vector, balance=balance, t=t, k=options.k, filters=filters, without=options.like)
+    if options.json:
+        rows = [row | {"keep_t": row["keep_t"] if math.isfinite(row["keep_t"]) else None} for row in results.to_dicts()]
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    for row in results.iter_rows(named=True):
+        text = " ".join(row["text"].split())
+        text = text if len(text) <= _TEXT_WIDTH else text[: _TEXT_WIDTH - 1] + "…"
+        print(f"{row['score']:.3f}  {row['status']:<7}  {row['key']}  {text}")
+    print(f"t = {t:g}, by {searcher.embeddings.label}")
+
+
+def _vector(searcher: Searcher, options: argparse.Namespace) -> np.ndarray:
+    if options.like is not None:
+        return searcher.row_vector(options.like)
+    if options.picture is not None:
+        try:
+            return searcher.picture_vector(Path(options.picture).read_bytes())
+        except OSError as error:
+            raise PictureError(f"{options.picture}: {error.strerror or error}") from error
+    return searcher.text_vector(options.text)

@@ -1,0 +1,215 @@
+"""A loaded open_clip model: pictures and texts to unit vectors. Weights are read without unpickling code."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from metaclip_core.embedding.models import ModelSpec
+from metaclip_core.errors import ModelError, SettingsError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["MAX_QUERY_WORDS", "Encoder", "load_encoder"]
+
+MAX_QUERY_WORDS = 200
+"""CLIP models read 77 tokens at most; a query of more words than this is a mistake, not a query."""
+
+_HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # in the order open_clip looks for them
+_PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
+_BATCH_MEMORY_SHARE = 0.25  # of the free memory; activations are a small multiple of the pixels
+_BYTES_A_PIXEL = 600  # of activations per input pixel: measured 250 to 500 for ViT-B/32 to H/14 and the shipped model
+_LARGEST_BATCH = 512
+
+
+class Encoder:
+    """A model ready to encode; made by `load_encoder`. Results are float32, rows of length 1."""
+
+    def __init__(self, spec: ModelSpec, model: Any, preprocess: Any, tokenizer: Any, device: str) -> None:
+        self.spec, self.device = spec, device
+        self._model, self._tokenizer = model, tokenizer
+        self.preprocess = preprocess
+        """PIL picture -> float32 tensor (3, side, side); safe to call from threads."""
+
+        side = model.visual.image_size
+        self.side = int(side[0] if isinstance(side, tuple | list) else side)
+        self.batch_size = _batch_size(self.side, device)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return len(self.encode_query("a"))
+
+    def encode_pictures(self, pictures: Sequence[Image]) -> np.ndarray:
+        """float32 (n, dim)."""
+        return self.encode_prepared([self.preprocess(picture) for picture in pictures])
+
+    def encode_prepared(self, tensors: Sequence[Any]) -> np.ndarray:
+        """What `preprocess` gave, to float32 (n, dim); halves the batch for good where memory runs out."""
+        import torch
+
+        out, start = [], 0
+        while start < len(tensors):
+            images = torch.stack(list(tensors[start : start + self.batch_size]))
+            try:
+                out.append(self._encoded(self._model.encode_image, images))
+            except torch.OutOfMemoryError:
+                if self.batch_size == 1:
+                    raise
+                self.batch_size //= 2
+                continue
+            start += len(images)
+        return np.concatenate(out)
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 (n, dim). What is longer than the model's context is cut."""
+        out = []
+        for start in range(0, len(texts), _LARGEST_BATCH):
+            out.append(self._encoded(self._model.encode_text, self._tokenizer(list(texts[start : start + 512]))))
+        return np.concatenate(out)
+
+    def encode_query(self, text: str) -> np.ndarray:
+        """A reader's query as float32 (dim,). Raises SettingsError for one that is empty or endless."""
+        n_words = len(text.split())
+        if not n_words:
+            raise SettingsError("the query is empty; describe what the pictures should show")
+        if n_words > MAX_QUERY_WORDS:
+            raise SettingsError(f"the query has {n_words:,} words; at most {MAX_QUERY_WORDS} are read: shorten it")
+        return self.encode_texts([text])[0]
+
+    def _encoded(self, encode: Any, inputs: Any) -> np.ndarray:
+        import torch
+
+        autocast = torch.autocast(self.device) if self.device == "cuda" else contextlib.nullcontext()
+        with torch.inference_mode(), autocast:
+            vectors = encode(inputs.to(self.device))
+        return torch.nn.functional.normalize(vectors.float(), dim=-1).cpu().numpy()
+
+
+def load_encoder(spec: ModelSpec, *, device: str | None = None, download: bool = False) -> Encoder:
+    """Load a model onto the GPU where there is one, else the CPU. Raises ModelError.
+
+    Nothing is fetched from the network unless `download`.
+    """
+    import open_clip
+    import torch
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    with _wrapped(spec):
+        if spec.folder is not None:
+            spec.config()
+            name, arguments = f"local-dir:{spec.folder}", {}
+            bpe_path = spec.config()["model_cfg"].get("text_cfg", {}).get("tokenizer_kwargs", {}).get("bpe_path")
+            # open_clip would look for it in the working folder.
+            tokenizer_arguments = {"bpe_path": str(spec.folder / bpe_path)} if bpe_path else {}
+        else:
+            name, tokenizer_arguments = spec.name, {}
+            arguments = _weights(spec, download)
+        model, _, preprocess = open_clip.create_model_and_transforms(
+            name, device=device, weights_only=True, **arguments
+        )
+        tokenizer = open_clip.get_tokenizer(name, **tokenizer_arguments)
+    return Encoder(spec, model.eval(), preprocess, tokenizer, device)
+
+
+def _weights(spec: ModelSpec, download: bool) -> dict[str, Any]:
+    """The arguments of `create_model_and_transforms` that name the weights' file and what goes with it."""
+    import open_clip
+
+    if open_clip.get_model_config(spec.name) is None:
+        raise ModelError(f"open_clip knows no model {spec.name!r}; `metaclip embed --list` shows those it knows")
+    if spec.checkpoint is not None:
+        return {"pretrained": str(spec.checkpoint)}
+    tag = open_clip.get_pretrained_cfg(spec.name, spec.pretrained)
+    if not tag:
+        tags = ", ".join(open_clip.list_pretrained_tags_by_model(spec.name)) or "none"
+        raise ModelError(
+            f"{spec.name} has no weights {spec.pretrained!r}: neither a tag of open_clip (there are: {tags}) "
+            "nor a .safetensors, .pt, .pth or .bin file"
+        )
+    path = _cached(tag)
+    if path is None and download:
+        path = open_clip.download_pretrained(tag)
+    if path is None:
+        raise ModelError(
+            f"the weights of {spec.label} are not on this machine; "
+            f"`metaclip embed RUN --model {spec.name} --pretrained {spec.pretrained}` fetches them once"
+        )
+    preprocessing = {key: tag[key] for key in _PREPROCESSING if key in tag}
+    return {
+        "pretrained": str(path),
+        "force_quick_gelu": bool(tag.get("quick_gelu")),
+        "image_mean": preprocessing.get("mean"),
+        "image_std": preprocessing.get("std"),
+        "image_interpolation": preprocessing.get("interpolation"),
+        "image_resize_mode": preprocessing.get("resize_mode"),
+    }
+
+
+def _cached(tag: dict[str, Any]) -> Path | None:
+    """The weights' file, where the Hub's cache on this machine has it."""
+    from huggingface_hub import try_to_load_from_cache
+
+    repository, _, file = tag.get("hf_hub", "").rpartition("/")
+    for name in (file,) if file else _HUB_FILES:
+        found = try_to_load_from_cache(repository, name) if repository else None
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+@contextlib.contextmanager
+def _wrapped(spec: ModelSpec) -> Iterator[None]:
+    """Whatever torch, open_clip and the Hub raise, as a ModelError; open_clip's log is kept quiet."""
+    log = logging.getLogger()
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except ModelError:
+        raise
+    except FileNotFoundError as error:
+        raise ModelError(f"{spec.label}: {error}; offline, only models that are on this machine can be used") from error
+    except ImportError as error:
+        raise ModelError(f"{spec.label} needs the package {error.name}: pip install {error.name}") from error
+    except Exception as error:
+        raise ModelError(f"{spec.label}: the weights can't be loaded: {_reason(error)}") from error
+    finally:
+        log.setLevel(level)
+
+
+def _reason(error: Exception) -> str:
+    """The line that says it: torch lists each tensor that doesn't fit, hundreds of them."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if "size mismatch" in str(error) or "Missing key" in str(error):
+        n = sum("size mismatch" in line for line in lines)
+        first = next((line for line in lines if "size mismatch" in line), lines[min(1, len(lines) - 1)])
+        return f"they are of another model ({n or len(lines)} tensors don't fit; the first: {first[:200]})"
+    if "weights_only" in str(error).lower() or "unpickl" in str(error).lower():
+        return "the file holds more than weights, which is never run here; convert it to safetensors"
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def _batch_size(side: int, device: str) -> int:
+    """Pictures at once: a share of the free memory, between 1 and 512."""
+    free = _free_bytes(device) * _BATCH_MEMORY_SHARE
+    fits = max(1, int(free // (side * side * _BYTES_A_PIXEL)))
+    return min(_LARGEST_BATCH if device == "cuda" else 128, 1 << (fits.bit_length() - 1))
+
+
+def _free_bytes(device: str) -> int:
+    import os
+
+    import torch
+
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 4 * 2**30  # macOS and Windows tell only through other packages

@@ -1,0 +1,132 @@
+"""Where an export goes, so that it is whole or absent: written in a folder beside `--out`, moved there at the end.
+
+.NAME.partial/plan.json     what is being exported: only the same export goes on from what is there
+.NAME.partial/written/      a report for each task that is complete
+.NAME.partial/files/        the export, which becomes `--out`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from metaclip_core.errors import StorageError
+from metaclip_core.storage import make_folder, storage_errors, write_json
+
+__all__ = ["CARD_NAME", "RECIPE_NAME", "Destination"]
+
+RECIPE_NAME = "recipe.json"
+CARD_NAME = "data_card.md"
+
+
+class Destination:
+    """A folder; or one file, when the name has the format's ending, with its recipe and its data card beside it."""
+
+    def __init__(self, out: str | Path, ending: str | None) -> None:
+        self.out = Path(os.path.abspath(out))
+        self.is_file = ending is not None and self.out.name.lower().endswith(ending)
+        self.work = self.out.with_name(f".{self.out.name}.partial")
+        self.files = self.work / "files"
+        self._written = self.work / "written"
+
+    @property
+    def recipe_path(self) -> Path:
+        return self._beside(RECIPE_NAME)
+
+    @property
+    def card_path(self) -> Path:
+        return self._beside(CARD_NAME)
+
+    def _beside(self, name: str) -> Path:
+        return self.out.with_name(f"{self.out.name}.{name}") if self.is_file else self.out / name
+
+    def check(self, overwrite: bool) -> None:
+        """Raises StorageError when `out` is taken: by an export without `overwrite`, or by anything else."""
+        if os.path.ismount(self.out):
+            raise StorageError(f"{self.out}: a mount point, which can't be moved into place; name a folder in it")
+        if not os.path.lexists(self.out) or self._is_empty_folder():
+            return
+        if not overwrite:
+            raise StorageError(f"{self.out}: exists already; replace it with --overwrite, or choose another --out")
+        if not self._is_export():
+            raise StorageError(
+                f"{self.out}: not an export ({self.recipe_path} is no recipe of one), so --overwrite leaves it alone; "
+                "choose another --out"
+            )
+
+    def _is_empty_folder(self) -> bool:
+        return not self.is_file and self.out.is_dir() and not any(self.out.iterdir())
+
+    def _is_export(self) -> bool:
+        try:
+            return self.out.is_file() == self.is_file and "metaclip_export" in json.loads(self.recipe_path.read_bytes())
+        except (OSError, ValueError, TypeError):
+            return False
+
+    @contextmanager
+    def opened(self, plan: dict[str, Any]) -> Iterator[None]:
+        """Hold the working folder, empty or with what the same plan has left there. Raises StorageError."""
+        make_folder(self.work)
+        with storage_errors(self.work):
+            lock = FileLock(self.work / ".lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout as error:
+                raise StorageError(
+                    f"{self.out}: another process is exporting to it; wait for it, or choose another --out"
+                ) from error
+        try:
+            if self._plan() != plan:
+                self._clear()
+                write_json(self.work / "plan.json", plan)
+            for folder in (self.files, self._written):
+                make_folder(folder)
+            with storage_errors(self.files):
+                for left in self.files.rglob(".*.tmp"):  # what write_atomically was at when it was killed
+                    left.unlink()
+            yield
+        finally:
+            lock.release()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def _plan(self) -> Any:
+        try:
+            return json.loads((self.work / "plan.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def _clear(self) -> None:
+        with storage_errors(self.work):
+            (self.work / "plan.json").unlink(missing_ok=True)
+            for name in ("files", "written", "old"):
+                if (self.work / name).exists():
+                    shutil.rmtree(self.work / name)
+
+    def report(self, number: int) -> dict[str, Any] | None:
+        """What `keep_report` was told of a task; None: it isn't complete."""
+        path = self._written / f"{number:05d}.json"
+        return json.loads(path.read_bytes()) if path.exists() else None
+
+    def keep_report(self, number: int, report: dict[str, Any]) -> None:
+        """Say that a task is complete: its files are not written again."""
+        write_json(self._written / f"{number:05d}.json", report)
+
+    def publish(self, data_file: str) -> None:
+        """Move the files to `out`. `data_file`: the name among them of the one file that `out` is, where it is one."""
+        with storage_errors(self.out):
+            if self.is_file:
+                self.out.unlink(missing_ok=True)  # the file comes last, so never beside another's recipe
+                os.replace(self.files / RECIPE_NAME, self.recipe_path)
+                os.replace(self.files / CARD_NAME, self.card_path)
+                os.replace(self.files / data_file, self.out)
+                return
+            if self.out.exists():
+                os.replace(self.out, self.work / "old")
+            os.replace(self.files, self.out)

@@ -1,0 +1,1 @@
+"""Tests of the core and of its command line; a package, so that they share `commands.py`."""
