@@ -224,7 +224,7 @@ def test_a_threshold_that_nothing_can_reach_is_refused(tmp_path: Path) -> None:
 
 
 def write(path: Path, text: str) -> Path:
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    path.write_bytes(gzip.compress(text.encode(), mtime=0) if path.suffix == ".gz" else text.encode())
     return path
 
 

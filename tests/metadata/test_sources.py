@@ -40,7 +40,7 @@ HOUR_2 = "en Twice 50 0\nen Rare 49 0\nen Homarus_gammarus 10 0\nen Caf\xe9 100 
 @pytest.fixture
 def hours(tmp_path: Path) -> list[Path]:
     paths = [tmp_path / "pageviews-20220116-000000.gz", tmp_path / "pageviews-20220116-010000"]
-    paths[0].write_bytes(gzip.compress(HOUR_1.encode()))
+    paths[0].write_bytes(gzip.compress(HOUR_1.encode(), mtime=0))
     paths[1].write_bytes(HOUR_2.encode())
     return paths
 
@@ -111,7 +111,7 @@ def test_open_english_wordnet(tmp_path: Path, with_members: bool, fish: str) -> 
     text = LMF
     for number, members in MEMBERS.items():
         text = text.replace(f"MEMBERS{number}", f'members="{members}"' if with_members else "")
-    (tmp_path / "oewn.xml.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "oewn.xml.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
     entries = wordnet_entries(tmp_path / "oewn.xml.gz")
     assert entries[:4] == [fish, "hot dog", "swim", "red"]
     assert entries[4:] == [str(number) for number in range(100)]
