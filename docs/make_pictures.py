@@ -16,7 +16,7 @@ from browser import chromium, served  # noqa: E402
 PAGES = {
     "overview": "",
     "balance": "balance",
-    "entries": "entries?entry=axolotl",
+    "entries": "entries?entry=wild+boar",
     "pairs": "pairs?pair=17",
     "search": "search?q=a+red+apple",
     "compare": "compare",
