@@ -30,9 +30,11 @@ from metaclip_core import __version__
 from metaclip_core.balancing import check_seed
 from metaclip_core.engines import engine_named
 from metaclip_core.errors import PoolError, RunError, SettingsError
+from metaclip_core.index import INDEX_FOLDER
 from metaclip_core.matching import BOUNDARIES
 from metaclip_core.metadata import Metadata, load_metadata
 from metaclip_core.pools import open_pool
+from metaclip_core.pools.files import edges
 from metaclip_core.pools.record import ReadOptions, Shard
 from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import FORMAT_VERSION, TABLES, Run, open_run
@@ -56,7 +58,6 @@ from metaclip_core.storage import (
 
 __all__ = ["curate"]
 
-_EDGE_BYTES = 65_536  # of a file's begin and end that go into its fingerprint
 _IDENTITIES_AT_ONCE = 2**25  # looked through for repeats in one pass: 256 MB
 
 
@@ -137,13 +138,8 @@ def _inputs(shards: Sequence[Shard]) -> list[dict[str, Any]]:
         if shard.path in files:
             continue
         digest = xxhash.xxh3_128(str(shard.size_bytes).encode())
-        try:
-            with open(shard.path, "rb") as file:
-                digest.update(file.read(_EDGE_BYTES))
-                file.seek(max(0, shard.size_bytes - _EDGE_BYTES))
-                digest.update(file.read(_EDGE_BYTES))
-        except OSError as error:
-            raise PoolError(f"{shard.path}: {error.strerror or error}") from error
+        for edge in edges(shard.path, shard.size_bytes):
+            digest.update(edge)
         files[shard.path] = {
             "name": shard.name,
             "path": shard.path,
@@ -211,7 +207,7 @@ def _begin_anew(folder: Path) -> None:
             os.replace(folder / "manifest.json", folder / "plan.json")
         for name in TABLES:
             (folder / name).unlink(missing_ok=True)
-        for name in ("staging", "parts", "embeddings"):
+        for name in ("staging", "parts", "embeddings", INDEX_FOLDER):
             if (folder / name).exists():
                 shutil.rmtree(folder / name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from metaclip_core.errors import MetaclipError
 
-__all__ = ["base_name", "input_errors", "is_remote", "open_input", "open_unpacked"]
+__all__ = ["base_name", "full_path", "input_errors", "is_remote", "open_input", "open_unpacked"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _GZIP_MAGIC, _BZIP2_MAGIC = b"\x1f\x8b", b"BZh"
@@ -29,6 +30,11 @@ def base_name(path: str | Path) -> str:
     """The last part of a path or URL, without the URL's query."""
     name = str(path).partition("?")[0] if is_remote(path) else str(path)
     return name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def full_path(path: str) -> str:
+    """The path from the root; a URL is one already."""
+    return path if is_remote(path) else os.path.abspath(path)
 
 
 def open_input(path: str | Path) -> BinaryIO:
@@ -50,16 +56,43 @@ def open_input(path: str | Path) -> BinaryIO:
 def open_unpacked(path: str | Path, on_bytes: Callable[[int], Any] | None = None) -> BinaryIO:
     """The file's content, unpacked when its first bytes say gzip or bzip2.
 
-    `on_bytes` is told how many bytes of the file itself are read, for a progress bar. Raises OSError; reading raises
-    OSError, EOFError (cut off) or zlib.error.
+    `on_bytes` is told how many bytes of the file itself are read, for a progress bar. Raises OSError, also when the name
+    says gzip and the content doesn't; reading raises OSError, EOFError (cut off) or zlib.error.
     """
     raw = io.BufferedReader(_Counted(open_input(path), on_bytes), 1 << 20)
     magic = raw.peek(3)[:3]
     if magic.startswith(_GZIP_MAGIC):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=raw))
+        return cast(BinaryIO, _Gzip(raw))
     if magic == _BZIP2_MAGIC:
-        return cast(BinaryIO, bz2.BZ2File(raw))
+        return cast(BinaryIO, _Bzip2(raw))
+    if base_name(path).lower().endswith(".gz"):
+        raw.close()
+        raise gzip.BadGzipFile("its name says gzip, but it is not")
     return cast(BinaryIO, raw)
+
+
+class _Gzip(gzip.GzipFile):
+    """Closes the file, too."""
+
+    def __init__(self, packed: Any) -> None:
+        super().__init__(fileobj=packed)
+        self._packed = packed
+
+    def close(self) -> None:
+        super().close()
+        self._packed.close()
+
+
+class _Bzip2(bz2.BZ2File):
+    """Closes the file, too."""
+
+    def __init__(self, packed: Any) -> None:
+        super().__init__(packed)
+        self._packed = packed
+
+    def close(self) -> None:
+        super().close()
+        self._packed.close()
 
 
 @contextmanager

@@ -15,16 +15,24 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     parser = commands.add_parser("curate", help="match and balance a pool into a run directory")
     parser.set_defaults(command=_run)
-    parser.add_argument("pool", nargs="+", metavar="POOL", help="files or folders of any format")
+    parser.add_argument(
+        "pool",
+        nargs="+",
+        metavar="POOL",
+        help="files, folders, URLs; also with braces and stars: 'shards/{00000..00099}.tar'",
+    )
     parser.add_argument("--metadata", nargs="+", action="extend", required=True, metavar="[NAME=]FILE",
                         help="parquet with entry and sources, a .json list, or a text file with an entry a line")  # fmt: skip
     parser.add_argument("--out", required=True, metavar="RUN", help="the run directory to write")
     parser.add_argument(
-        "--format", default="auto", help="auto (by the file's name), webdataset, parquet, jsonl, csv, wat, warc"
+        "--format",
+        default="auto",
+        help="auto (by the file's name), webdataset, parquet, jsonl, csv, wat, warc, zip, folder",
     )
     parser.add_argument("--text-column", metavar="C", help="the column of the text, where no usual name is found")
     parser.add_argument("--id-column", metavar="C", help="the column of a unique id; `uid` is found by itself")
-    parser.add_argument("--boundaries", default="space", help="what stands on both sides of an entry in a text: space")
+    parser.add_argument("--boundaries", default="space", metavar="MODE",
+                        help="space: an entry stands between spaces; script: it needs none beside Chinese, Thai, ...")  # fmt: skip
     parser.add_argument("--engine", default="local", help="local")
     parser.add_argument(
         "--workers", type=positive, metavar="N", help="processes; by default one a core, at most one a shard"

@@ -16,10 +16,11 @@ from typing import Any, TextIO
 import pyarrow as pa
 
 from metaclip_core.errors import RecordError
+from metaclip_core.inputs import open_unpacked
 from metaclip_core.pools.columns import Columns, find_columns
 from metaclip_core.pools.pairs import MAX_TEXT_BYTES, Pair, Place, batched, check_unicode, id_of
 from metaclip_core.pools.record import BadRecord, Shard
-from metaclip_core.pools.streams import STREAM_ERRORS, WHOLE_FILE_REASONS, open_stream, stream_error
+from metaclip_core.pools.streams import STREAM_ERRORS, WHOLE_FILE_REASONS, stream_error
 
 EXTENSIONS = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
@@ -100,7 +101,7 @@ def _rows(shard: Shard, bad_record: BadRecord) -> Generator[tuple[_Layout, int, 
     """(layout, number, fields) of each row that isn't blank; what can't be parsed is reported."""
     at = Place(shard.path)
     try:
-        with open_stream(shard.path) as stream:
+        with open_unpacked(shard.path) as stream:
             # An undecodable byte becomes a surrogate: so it costs its own row, found by check_unicode, and no other.
             text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
             reader = _reader(text, shard.path)

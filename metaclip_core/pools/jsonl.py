@@ -8,10 +8,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from metaclip_core.errors import RecordError
+from metaclip_core.inputs import open_unpacked
 from metaclip_core.pools.columns import Columns, find_columns
 from metaclip_core.pools.pairs import Pair, Place, batched, check_unicode, id_of, parse_object, texts_of, with_texts
 from metaclip_core.pools.record import BadRecord, Shard
-from metaclip_core.pools.streams import STREAM_ERRORS, WHOLE_FILE_REASONS, open_stream, stream_error
+from metaclip_core.pools.streams import STREAM_ERRORS, WHOLE_FILE_REASONS, stream_error
 
 EXTENSIONS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 
@@ -89,7 +90,7 @@ def _lines(path: str, bad_record: BadRecord) -> Iterator[tuple[int, bytes]]:
     """(number from 0, bytes) of each line that isn't blank; too long lines and the end of a cut file are reported."""
     number = 0
     try:
-        with open_stream(path) as stream:
+        with open_unpacked(path) as stream:
             for line in _bounded_lines(stream):
                 if line is None:
                     detail = f"the line is longer than {MAX_LINE_BYTES:,} bytes; is the file JSON lines?"

@@ -6,8 +6,8 @@ rows came to nothing, and those of Hugging Face data sets, with the pictures in 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from metaclip_core.errors import PoolError, RecordError
+from metaclip_core.inputs import full_path, is_remote, open_input
 from metaclip_core.pools import record
 from metaclip_core.pools.columns import Columns, find_columns
 from metaclip_core.pools.pairs import Place
@@ -66,12 +67,12 @@ def split(shard: Shard) -> list[Shard]:
 
 def read(shard: Shard, bad_record: BadRecord) -> Iterator[pa.RecordBatch]:
     at = Place(shard.path)
-    try:
-        file = _open(shard.path)
-    except RecordError as error:
-        bad_record(error)
-        return
-    with file:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(_open(shard.path))
+        except RecordError as error:
+            bad_record(error)
+            return
         columns = _find_columns(file, shard)
         picture_column = _picture_column(file.schema_arrow)
         chunks = _chunks(file, shard, columns)
@@ -91,13 +92,17 @@ def read(shard: Shard, bad_record: BadRecord) -> Iterator[pa.RecordBatch]:
                 yield pairs
 
 
-def _open(path: str) -> pq.ParquetFile:
+@contextmanager
+def _open(path: str) -> Iterator[pq.ParquetFile]:
     """RecordError `unreadable_file` when it isn't a parquet file."""
-    try:
-        # Checksums are compared where the writer left some: a flipped bit is an error then, not another caption.
-        return pq.ParquetFile(path, page_checksum_verification=True)
-    except PARQUET_ERRORS as error:
-        raise Place(path).error("unreadable_file", f"the file can't be read as parquet: {error}") from error
+    with ExitStack() as stack:
+        try:
+            source = stack.enter_context(open_input(path)) if is_remote(path) else path
+            # Checksums are compared where the writer left some: a flipped bit is an error then, not another caption.
+            file = stack.enter_context(pq.ParquetFile(source, page_checksum_verification=True))
+        except PARQUET_ERRORS as error:
+            raise Place(path).error("unreadable_file", f"the file can't be read as parquet: {error}") from error
+        yield file
 
 
 def _find_columns(file: pq.ParquetFile, shard: Shard) -> Columns:
@@ -213,7 +218,7 @@ def _pairs(
     url = nulls["url"] if columns.url is None else rows.strings(chunk.column(columns.url), columns.url)
     image = nulls["image_path"]
     if picture_column is not None:
-        image = _joined(inside(os.path.abspath(shard.path), f"{picture_column}/"), numbers)
+        image = _joined(inside(full_path(shard.path), f"{picture_column}/"), numbers)
     others = [identity, key, url, image, nulls["image_offset"], nulls["image_size"]]
     others += [chunk.column(name) for name in columns.extra]
     good = np.ones(n_rows, bool)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from metaclip_core.errors import PoolError
+from metaclip_core.inputs import is_remote, open_input
 
 __all__ = ["MAX_PICTURE_BYTES", "inside", "read_picture"]
 
@@ -40,14 +41,14 @@ def read_picture(path: str, offset: int | None = None, size: int | None = None) 
         return _read_packed(packed[1], packed[2].lower(), packed[3])
     if (offset is not None and (offset < 0 or size is None)) or (size is not None and size < 0):
         raise PoolError(f"{path}: a picture can't have the offset {offset} and the size {size}")
+    start, n_bytes = offset or 0, size or 0
     try:
-        if not os.path.isfile(path):  # a pipe would be waited for
+        if not is_remote(path) and not os.path.isfile(path):  # a pipe would be waited for
             what = "it is not a file" if os.path.exists(path) else "the file is gone"
             raise PoolError(f"{path}: {what}; put the pool back where it was when it was curated")
-        with open(path, "rb") as file:
-            file_bytes = os.fstat(file.fileno()).st_size
-            start = 0 if offset is None else offset
-            n_bytes = max(file_bytes, size or 0) if offset is None else size or 0
+        with open_input(path) as file:
+            if offset is None:
+                n_bytes = max(file.seek(0, os.SEEK_END), n_bytes)
             if n_bytes > MAX_PICTURE_BYTES:
                 raise PoolError(f"{path}: a picture of {n_bytes:,} bytes; at most {MAX_PICTURE_BYTES:,} are read")
             file.seek(start)
@@ -66,7 +67,7 @@ def read_picture(path: str, offset: int | None = None, size: int | None = None) 
 
 def _read_packed(path: str, kind: str, name: str) -> bytes:
     try:
-        size_bytes = os.path.getsize(path)
+        size_bytes = 0 if is_remote(path) else os.path.getsize(path)
         data = _zip_member(path, name) if kind == "zip" else _parquet_value(path, name, size_bytes)
     except OSError as error:
         raise PoolError(
@@ -91,7 +92,7 @@ def _read_packed(path: str, kind: str, name: str) -> bytes:
 
 
 def _zip_member(path: str, name: str) -> bytes:
-    with zipfile.ZipFile(path) as archive, archive.open(name) as member:
+    with open_input(path) as file, zipfile.ZipFile(file) as archive, archive.open(name) as member:
         return member.read(MAX_PICTURE_BYTES + 1)
 
 
@@ -101,7 +102,7 @@ def _parquet_value(path: str, name: str, size_bytes: int) -> bytes | None:
 
     column, _, number = name.rpartition("/")
     row, group = int(number), 0
-    with pq.ParquetFile(path) as file:
+    with open_input(path) as source, pq.ParquetFile(source) as file:
         metadata = file.metadata
         while row >= metadata.row_group(group).num_rows:
             row -= metadata.row_group(group).num_rows
@@ -118,7 +119,7 @@ def _parquet_value(path: str, name: str, size_bytes: int) -> bytes | None:
 def _row_group(path: str, size_bytes: int, group: int, column: str) -> Any:
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with open_input(path) as source, pq.ParquetFile(source) as file:
         return file.read_row_group(group, columns=[column]).column(0)
 
 

@@ -81,11 +81,11 @@ class Format(Protocol):
 
     @property
     def EXTENSIONS(self) -> tuple[str, ...]:
-        """The file names' endings, lower case with their dot: what an error message offers."""
+        """The file names' endings, lower case with their dot (or words): what an error message offers."""
         ...
 
     def recognises(self, path: str) -> bool:
-        """Whether the file is of this format, judged by its name."""
+        """Whether the file is of this format, judged by its name; a folder's path ends with a slash."""
         ...
 
     def split(self, shard: Shard) -> list[Shard]:

@@ -90,7 +90,7 @@ def members(tar: tarfile.TarFile, file: BinaryIO, path: str) -> Iterator[Member]
     when something follows its end. The last member before `truncated` may not be all there. The file may be moved
     between members.
     """
-    file_bytes = os.fstat(file.fileno()).st_size
+    file_bytes = file.seek(0, os.SEEK_END)
     place = Place(path)
     last_offset = 0
     while True:

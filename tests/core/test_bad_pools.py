@@ -69,7 +69,7 @@ BAD_RECORDS: list[tuple[str, bytes, int, str, str]] = [
     ("latin.tar", tar(("a.txt", b"caf\xe9"), *B_DOG), 1, "key a", "invalid_utf8"),
     ("wordless.tar", tar(("a.jpg", JPEG), *B_DOG), 1, "key a", "no_text"),
     ("none.tar", b"no tar at all", 0, "", "unreadable_file"),
-    ("packed.tar.gz", gzip.compress(tar(*A_DOG)), 0, "", "compressed_tar"),
+    ("packed.tar.gz", gzip.compress(tar(*A_DOG), mtime=0), 0, "", "compressed_tar"),
     ("empty.tar", b"", 0, "", "empty_file"),
     ("latin.jsonl", b'{"text": "a dog"}\n{"text": "caf\xe9"}\n', 1, "line 2", "invalid_utf8"),
     ("broken.jsonl", b'{"text": "a dog"\n{"text": "a dog"}\n', 1, "line 1", "invalid_json"),

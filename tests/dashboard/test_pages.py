@@ -219,13 +219,13 @@ def test_entries_can_be_found_filtered_sorted_and_opened(open_page: OpenPage, sm
     assert frame(app, "entries_table")["entry"].to_list() == ["a", "dog", "cat", "boat", "small dog", "never seen"]
     app.text_input(key="find").set_value("DOG").run()
     assert frame(app, "entries_table")["entry"].to_list() == ["dog", "small dog"]
-    app.selectbox(key="order").set_value("ascending").run()
+    app.selectbox(key="order").set_value("smallest first").run()
     assert frame(app, "entries_table")["entry"].to_list() == ["small dog", "dog"]
     app.text_input(key="find").set_value("").run()
     app.pills(key="is").set_value("never matched").run()
     assert frame(app, "entries_table")["entry"].to_list() == ["never seen"]
     app.pills(key="is").set_value(None).run()
-    app.pills(key="of").set_value("wiki_unigram").run()
+    app.selectbox(key="of").set_value("wiki_unigram").run()
     assert frame(app, "entries_table")["entry"].to_list() == ["cat", "boat"]  # equal counts stay in the order of ids
     app.text_input(key="find").set_value("zebra").run()
     assert "No entry is like that" in app.info[0].value

@@ -40,7 +40,7 @@ HOUR_2 = "en Twice 50 0\nen Rare 49 0\nen Homarus_gammarus 10 0\nen Caf\xe9 100 
 @pytest.fixture
 def hours(tmp_path: Path) -> list[Path]:
     paths = [tmp_path / "pageviews-20220116-000000.gz", tmp_path / "pageviews-20220116-010000"]
-    paths[0].write_bytes(gzip.compress(HOUR_1.encode()))
+    paths[0].write_bytes(gzip.compress(HOUR_1.encode(), mtime=0))
     paths[1].write_bytes(HOUR_2.encode())
     return paths
 
@@ -69,8 +69,8 @@ def test_other_thresholds_and_projects(hours: list[Path]) -> None:
         (b"", "not a pageview file; none of its 0 lines"),
         (b"{}\n\0\0\n", "not a pageview file; none of its 2 lines is like `en Main_Page 42 0`"),
         (b"x" * 200_000, "not a pageview file"),
-        (gzip.compress(HOUR_1.encode())[:-12], "cut off"),
-        (gzip.compress(HOUR_1.encode())[:12] + b"xxxxxxxxxxxxxxxxxx", ": "),
+        (gzip.compress(HOUR_1.encode(), mtime=0)[:-12], "cut off"),
+        (gzip.compress(HOUR_1.encode(), mtime=0)[:12] + b"xxxxxxxxxxxxxxxxxx", ": "),
     ],
 )
 def test_a_file_that_is_no_pageview_file(tmp_path: Path, content: bytes, message: str) -> None:
@@ -111,7 +111,7 @@ def test_open_english_wordnet(tmp_path: Path, with_members: bool, fish: str) -> 
     text = LMF
     for number, members in MEMBERS.items():
         text = text.replace(f"MEMBERS{number}", f'members="{members}"' if with_members else "")
-    (tmp_path / "oewn.xml.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "oewn.xml.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
     entries = wordnet_entries(tmp_path / "oewn.xml.gz")
     assert entries[:4] == [fish, "hot dog", "swim", "red"]
     assert entries[4:] == [str(number) for number in range(100)]

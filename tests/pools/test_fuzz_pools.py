@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 from metaclip_core.errors import PassedOver, PoolError, RecordError
 
-from .builders import read_pool, read_strictly, sample, tar_bytes
+from .builders import JPEG, read_pool, read_strictly, sample, tar_bytes
 from .test_commoncrawl import LINKS, response, wat
+from .test_zip_and_folder import zip_bytes
 
 bounded = settings(
     max_examples=120, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -47,6 +49,8 @@ VALID = {
     "p.warc.gz": response(PAGE) + response(PAGE),
     "p.wat": gzip.decompress(wat(LINKS)),
     "p.wat.gz": wat(LINKS) + wat(LINKS),
+    "p.zip": zip_bytes({"a.jpg": JPEG, "a.txt": b"a", "b.json": b'{"caption": ["x", "y"]}'}, zipfile.ZIP_DEFLATED),
+    "q.zip": zip_bytes({"a.jpg": JPEG, "a.txt": b"a", "b.txt": b"b"}),
 }
 
 
@@ -94,13 +98,23 @@ def test_damaged_files(tmp_path: Path, name: str, draw: st.DataObject) -> None:
     check(tmp_path / name, bytes(data))
 
 
-N_RECORDS = {"tar": 2, "parquet": 3, "jsonl": 5, "jsonl.gz": 5, "warc": 4, "warc.gz": 4, "wat": 6, "wat.gz": 12}
+N_RECORDS = {
+    "q.zip": 2,
+    "tar": 2,
+    "parquet": 3,
+    "jsonl": 5,
+    "jsonl.gz": 5,
+    "warc": 4,
+    "warc.gz": 4,
+    "wat": 6,
+    "wat.gz": 12,
+}
 
 
 def test_the_files_are_valid_before_they_are_damaged(tmp_path: Path) -> None:
     for name, data in VALID.items():
         (tmp_path / name).write_bytes(data)
         rows, errors = read_pool(tmp_path / name)
-        assert len(rows) + len(errors) == N_RECORDS.get(name[2:], 3), name
+        assert len(rows) + len(errors) == N_RECORDS.get(name, N_RECORDS.get(name[2:], 3)), name
         bad = [error.reason for error in errors if type(error) is RecordError]
         assert bad == (["no_text"] if "parquet" in name else [])

@@ -18,7 +18,7 @@ from .builders import assert_bad, assert_bad_file, pair, read_pool
 
 def write(path: Path, *lines: object) -> Path:
     data = b"".join(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n" for line in lines)
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
     return path
 
 
@@ -153,7 +153,7 @@ def test_a_cut_gzip_keeps_what_is_whole(tmp_path: Path) -> None:
     ("data", "place", "reason"),
     [
         (b"no gzip", "line 1", "unreadable_file"),
-        (gzip.compress(b'{"text": "a"}\n')[:12], "line 1", "truncated"),
+        (gzip.compress(b'{"text": "a"}\n', mtime=0)[:12], "line 1", "truncated"),
         (b"\x1f\x8b\xff\xff" + bytes(30), "line 1", "unreadable_file"),
         (b"", "", "empty_file"),
     ],
@@ -174,11 +174,11 @@ def test_damage_within_a_gzip(tmp_path: Path) -> None:
 
 def test_a_gzip_is_known_by_its_bytes_too(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
-    path.write_bytes(gzip.compress(b'{"text": "a"}\n'))
+    path.write_bytes(gzip.compress(b'{"text": "a"}\n', mtime=0))
     assert read_pool(path) == ([pair("p.jsonl#0", "0", "a")], [])
 
 
-@pytest.mark.parametrize("data", [b"\n\n", b"  ", gzip.compress(b"")])
+@pytest.mark.parametrize("data", [b"\n\n", b"  ", gzip.compress(b"", mtime=0)])
 def test_a_file_without_lines_has_no_shard(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "p.jsonl").write_bytes(data)
     with pytest.raises(PoolError, match="the pool is empty"):

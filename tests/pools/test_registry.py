@@ -32,8 +32,9 @@ def names(shards: list[Shard]) -> list[tuple[str, str]]:
 
 
 def test_the_formats_in_the_order_of_recognition() -> None:
-    assert list(FORMATS) == ["webdataset", "parquet", "jsonl", "csv", "wat", "warc"]
-    for name, module in FORMATS.items():
+    assert list(FORMATS) == ["webdataset", "parquet", "jsonl", "csv", "wat", "warc", "zip", "folder"]
+    files = {name: module for name, module in FORMATS.items() if name != "folder"}
+    for name, module in files.items():
         for extension in module.EXTENSIONS:
             found = [other for other, format_ in FORMATS.items() if format_.recognises(f"/a.b/F{extension.upper()}")]
             assert found == [name]
@@ -163,7 +164,7 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
 
 def test_an_unknown_format(tmp_path: Path) -> None:
     write(tmp_path, "a.jsonl")
-    allowed = "auto, webdataset, parquet, jsonl, csv, wat, warc"
+    allowed = "auto, webdataset, parquet, jsonl, csv, wat, warc, zip, folder"
     with pytest.raises(SettingsError, match=f"unknown pool format 'tfrecord'; allowed are {allowed}"):
         open_pool(tmp_path, format="tfrecord")
     with pytest.raises(SettingsError, match="unknown pool format 'x'"):

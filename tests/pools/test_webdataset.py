@@ -163,7 +163,7 @@ def test_bad_samples(
 
 @pytest.mark.parametrize("extension", ["txt", "json"])
 def test_a_text_of_many_bytes_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str) -> None:
-    monkeypatch.setattr("metaclip_core.pools.webdataset.MAX_TEXT_BYTES", 100)
+    monkeypatch.setattr("metaclip_core.pools.samples.MAX_TEXT_BYTES", 100)
     content = {"txt": [b"x" * 100, b"x" * 101], "json": [b'{"text":"' + b"x" * n + b'"}' for n in (89, 90)]}[extension]
     path = write_tar(tmp_path / "0.tar", [(f"a.{extension}", content[0]), (f"b.{extension}", content[1])])
     assert_bad(path, [("key b", "text_too_long")], ["x" * (100 if extension == "txt" else 89)])
