@@ -95,11 +95,7 @@ def curate(
     paths = [pool] if isinstance(pool, str | Path) else list(pool)
     opening = SkipLog.empty(on_error)
     options = ReadOptions(text_column=text_column, id_column=id_column)
-    found = open_pool(paths, format=format, options=options, bad_record=opening)
-    own = os.path.join(os.path.abspath(out), "")
-    shards = [shard for shard in found if not shard.path.startswith(own)]  # the run may lie in the pool's folder
-    if not shards:
-        raise PoolError(f"{out}: the pool is this run itself; choose another --out")
+    shards = open_pool(paths, format=format, options=options, bad_record=opening)
     settings = {
         "metadata": metadata.fingerprint,
         "inputs": _inputs(shards),

@@ -63,7 +63,7 @@ def open_pool(
     """The shards of the pool's files and folders: in the order given, a folder's by name.
 
     A path may be a URL, and have braces (`{00000..00099}.tar`) and `*` in it. A folder is searched through all its
-    levels. Hidden files and files of no known format are passed over in it, and so are tables beside tars, which describe
+    levels. Hidden files, runs and files of no known format are passed over in it, and so are tables beside tars, which describe
     the same pairs (img2dataset writes `00000.parquet` beside `00000.tar`); a format that is named takes them. A file that
     can't be read goes to `bad_record`. Raises PoolError when there is nothing to read, SettingsError for an unknown format.
     """

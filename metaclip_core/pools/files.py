@@ -72,8 +72,8 @@ def _matching(pattern: str) -> list[str]:
 def files_below(path: str, recognise: Recognise, kinds: str) -> Iterator[FoundFile]:
     """The files and folders that formats take, of one path: the file itself, or a folder's, by name.
 
-    A folder is searched through all its levels. Hidden files and files of no known format are passed over in it, and so
-    are tables and pictures beside tars, which describe the same pairs. `kinds`: of the formats, for messages.
+    A folder is searched through all its levels. Hidden files, runs and files of no known format are passed over in it, and
+    so are tables and pictures beside tars, which describe the same pairs. `kinds`: of the formats, for messages.
     """
     if is_remote(path):
         yield from _remote_files(path, recognise, kinds)
@@ -124,7 +124,9 @@ def _search(folder: str, recognise: Recognise) -> list[tuple[str, str]]:
         if real in seen:  # by a second link, or in a ring of links
             folders.clear()
             continue
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and not _is_run(os.path.join(parent, name))
+        )
         seen.add(real)
         below = Path(parent).relative_to(folder)
         here = [
@@ -138,6 +140,12 @@ def _search(folder: str, recognise: Recognise) -> list[tuple[str, str]]:
             here = [(below.as_posix(), format_name)]
         found += _leading(here)
     return sorted(found)
+
+
+def _is_run(folder: str) -> bool:
+    """Whether the folder is a run, finished or not: its parts are copies of pairs, its tables are no pairs at all."""
+    kinds = (("manifest.json", "entries.parquet", "parts"), ("plan.json", "staging", "parts"))
+    return any(all(os.path.exists(os.path.join(folder, name)) for name in names) for names in kinds)
 
 
 def _leading(files: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -11,7 +11,8 @@ import pytest
 
 from metaclip_core.cli import main
 from metaclip_core.curation import curate
-from metaclip_core.errors import PoolError, RunError
+from metaclip_core.errors import RunError
+from metaclip_core.pools import open_pool
 from metaclip_core.run import open_run
 
 
@@ -122,15 +123,15 @@ def test_a_killed_run_goes_on_and_two_workers_give_the_same_bytes(tmp_path: Path
     assert [p.read_bytes() for p in resumed.part_paths] == [p.read_bytes() for p in whole.part_paths]
 
 
-def test_the_run_may_lie_in_the_folder_of_the_pool(tmp_path: Path) -> None:
-    (tmp_path / "pool").mkdir()
-    pl.DataFrame({"text": ["a dog", "a cat"]}).write_parquet(tmp_path / "pool/a.parquet")
-    (tmp_path / "metadata.txt").write_text("dog\n")
-    out = tmp_path / "pool/run"
-    first = curate(tmp_path / "pool", tmp_path / "metadata.txt", out)
-    assert curate(tmp_path / "pool", tmp_path / "metadata.txt", out).fingerprint == first.fingerprint
-    (out / "manifest.json").rename(out / "plan.json")
-    assert curate(tmp_path / "pool", tmp_path / "metadata.txt", out).n_pairs == 2
-    with pytest.raises(PoolError, match="the pool is this run itself"):
-        curate(out, tmp_path / "metadata.txt", out, overwrite=True)
-    assert open_run(out).fingerprint == first.fingerprint
+def test_runs_in_the_folder_of_the_pool_are_passed_over(tmp_path: Path) -> None:
+    pool, metadata = tmp_path / "pool", tmp_path / "metadata.txt"
+    pool.mkdir()
+    pl.DataFrame({"text": ["a dog", "a cat"]}).write_parquet(pool / "a.parquet")
+    metadata.write_text("dog\n")
+    first = curate(pool, metadata, pool / "run")
+    assert curate(pool, metadata, pool / "run").fingerprint == first.fingerprint
+    assert curate(pool, metadata, pool / "again").n_pairs == 2
+    (pool / "run/manifest.json").rename(pool / "run/plan.json")
+    (pool / "run/staging").mkdir()
+    assert curate(pool, metadata, pool / "run").fingerprint == first.fingerprint
+    assert len(open_pool(pool / "run/parts")) == 1  # when it is asked for
