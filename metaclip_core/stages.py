@@ -26,7 +26,7 @@ from metaclip_core.matching import Matcher, Matches
 from metaclip_core.metadata import Metadata
 from metaclip_core.pools import read_shard
 from metaclip_core.pools.record import Shard
-from metaclip_core.storage import file_digest, write_atomically, write_json
+from metaclip_core.storage import file_digest, write_array, write_atomically, write_json
 from metaclip_core.strings import hash_each
 
 __all__ = ["CountContext", "MatchContext", "SkipLog", "ThresholdContext", "count_group", "match_shard", "read_counts",
@@ -173,8 +173,7 @@ def count_group(context: CountContext, item: tuple[int, int, range]) -> None:
             continue
         for chunk in read_staged(context.staging, below).column("entry_ids").chunks:
             counts += np.bincount(chunk.flatten().to_numpy(), minlength=context.n_entries)
-    with write_atomically(path) as file:
-        np.save(file, counts)
+    write_array(path, counts)
 
 
 def counts_path(staging: Path, level: int, number: int) -> Path:

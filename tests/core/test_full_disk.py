@@ -63,7 +63,8 @@ def test_a_table_that_may_not_grow(metaclip: Command, tmp_path: Path) -> None:
     pl.DataFrame({"entry": entries}).write_parquet(tmp_path / "metadata.parquet")
     arguments, out = curate_arguments(tmp_path, tmp_path / "run"), tmp_path / "run"
     complaint = run_with_limit(100_000, *arguments).complaint
-    assert complaint.startswith(f"can't write {out / 'entries.parquet'}: the file would be larger")
+    assert complaint.startswith(f"can't write {out}")
+    assert "the file would be larger" in complaint
     with pytest.raises(RunError, match="unfinished"):
         open_run(out)
     assert metaclip(*arguments).status == 0
