@@ -15,7 +15,7 @@ import os
 import platform
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from metaclip_core.balancing import check_seed
 from metaclip_core.engines import engine_named
 from metaclip_core.errors import PoolError, RunError, SettingsError
 from metaclip_core.index import INDEX_FOLDER
+from metaclip_core.kernels.sorting import sort_hashes
 from metaclip_core.matching import BOUNDARIES
 from metaclip_core.metadata import Metadata, load_metadata
 from metaclip_core.pools import open_pool
@@ -39,12 +40,14 @@ from metaclip_core.pools.record import ReadOptions, Shard
 from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import FORMAT_VERSION, TABLES, Run, open_run
 from metaclip_core.stages import (
+    CountContext,
     MatchContext,
     SkipLog,
     ThresholdContext,
+    count_group,
     match_shard,
+    read_counts,
     read_staged,
-    staged_counts,
     threshold_part,
 )
 from metaclip_core.storage import (
@@ -58,7 +61,8 @@ from metaclip_core.storage import (
 
 __all__ = ["curate"]
 
-_IDENTITIES_AT_ONCE = 2**25  # looked through for repeats in one pass: 256 MB
+_IDENTITIES_AT_ONCE = 2**24  # looked through for repeats in one pass: 128 MB, and as much again to sort them
+_COUNTS_IN_A_GROUP = 64  # shards, or sums of shards, that one task adds up
 
 
 def curate(
@@ -236,10 +240,7 @@ class _Curation:
             remove_leftovers(folder)
         reports = self._match(run_map, workers)
         self._check(reports)
-        counts = sum(
-            (staged_counts(self.staging, number, len(self.metadata)) for number in range(len(self.shards))),
-            start=np.zeros(len(self.metadata), np.int64),
-        )
+        counts = self._count(run_map, workers)
         repeats = self._repeated_identities(sum(report["pairs"] for report in reports))
         parts = self._threshold(run_map, workers, counts, repeats)
         self._finish(reports, parts, counts, sum(len(rows) for rows in repeats.values()))
@@ -250,6 +251,21 @@ class _Curation:
             self.metadata, self.settings["boundaries"], self.settings["on_error"], self.staging, n_threads
         )
         return self._collect("match", run_map(match_shard, context, list(enumerate(self.shards)), workers=workers))
+
+    def _count(self, run_map: Any, workers: int) -> np.ndarray:
+        """The counts of the whole pool, added up as a tree: no worker, and not this process, reads them all."""
+        context = CountContext(self.staging, len(self.metadata))
+        level, n_below = 0, len(self.shards)
+        while True:
+            groups = [
+                range(n_below)[first : first + _COUNTS_IN_A_GROUP] for first in range(0, n_below, _COUNTS_IN_A_GROUP)
+            ]
+            items = [(level, number, group) for number, group in enumerate(groups)]
+            for _ in run_map(count_group, context, items, workers=workers):
+                pass
+            if len(groups) == 1:
+                return read_counts(self.staging, level, 0)
+            level, n_below = level + 1, len(groups)
 
     def _threshold(
         self, run_map: Any, workers: int, counts: np.ndarray, repeats: dict[int, dict[int, int]]
@@ -292,35 +308,30 @@ class _Curation:
         n_passes = max(1, -(-n_pairs // _IDENTITIES_AT_ONCE))
         repeats: dict[int, dict[int, int]] = defaultdict(dict)
         for number_of_pass in range(n_passes):
-            hashes, numbers, rows = [], [], []
-            for number in range(len(self.shards)):
-                column = read_staged(self.staging, number).column("identity").to_numpy()
-                chosen = np.flatnonzero(column % np.uint64(n_passes) == number_of_pass)
-                hashes.append(column[chosen])
-                numbers.append(np.full(len(chosen), number))
-                rows.append(chosen)
-            all_hashes = np.concatenate(hashes)
-            order = np.argsort(all_hashes, kind="stable")
-            ordered = all_hashes[order]
-            same = ordered[1:] == ordered[:-1]
-            again = np.concatenate([same, [False]]) | np.concatenate([[False], same])
-            where = order[again]
-            self._number_repeats(
-                all_hashes[where], np.concatenate(numbers)[where], np.concatenate(rows)[where], repeats
-            )
+            chosen = [column[column % np.uint64(n_passes) == number_of_pass] for column in self._identities()]
+            ordered = sort_hashes(np.concatenate(chosen))
+            again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+            if len(again):
+                self._number_repeats(again, repeats)
         return repeats
 
-    def _number_repeats(
-        self, hashes: np.ndarray, numbers: np.ndarray, rows: np.ndarray, repeats: dict[int, dict[int, int]]
-    ) -> None:
+    def _identities(self) -> Iterator[np.ndarray]:
+        for number in range(len(self.shards)):
+            yield read_staged(self.staging, number).column("identity").to_numpy()
+
+    def _number_repeats(self, again: np.ndarray, repeats: dict[int, dict[int, int]]) -> None:
+        """Number the occurrences of the identity hashes `again`, which are ascending."""
         groups: dict[int, list[tuple[tuple[Any, ...], int, int]]] = defaultdict(list)
-        for number in np.unique(numbers).tolist():
-            chosen = np.flatnonzero(numbers == number)
+        for number, column in enumerate(self._identities()):
+            places = np.minimum(np.searchsorted(again, column), len(again) - 1)
+            rows = np.flatnonzero(again[places] == column)
+            if not len(rows):
+                continue
+            pairs = read_staged(self.staging, number).select(["text", "url"]).take(pa.array(rows)).to_pylist()
             shard = self.shards[number]
-            pairs = read_staged(self.staging, number).select(["text", "url"]).take(pa.array(rows[chosen]))
-            for hash_, row, pair in zip(hashes[chosen].tolist(), rows[chosen].tolist(), pairs.to_pylist(), strict=True):
+            for row, pair in zip(rows.tolist(), pairs, strict=True):
                 order = (pair["text"], pair["url"] or "", shard.name, shard.start + row, shard.path)
-                groups[hash_].append((order, number, row))
+                groups[int(column[row])].append((order, number, row))
         for group in groups.values():
             for occurrence, (_, number, row) in enumerate(sorted(group)):
                 if occurrence:

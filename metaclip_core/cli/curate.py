@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--id-column", metavar="C", help="the column of a unique id; `uid` is found by itself")
     parser.add_argument("--boundaries", default="space", metavar="MODE",
                         help="space: an entry stands between spaces; script: it needs none beside Chinese, Thai, ...")  # fmt: skip
-    parser.add_argument("--engine", default="local", help="local")
+    parser.add_argument("--engine", default="local", help="local (processes), or ray (needs the extra `ray`)")
     parser.add_argument(
         "--workers", type=positive, metavar="N", help="processes; by default one a core, at most one a shard"
     )

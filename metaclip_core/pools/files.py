@@ -72,8 +72,8 @@ def _matching(pattern: str) -> list[str]:
 def files_below(path: str, recognise: Recognise, kinds: str) -> Iterator[FoundFile]:
     """The files and folders that formats take, of one path: the file itself, or a folder's, by name.
 
-    A folder is searched through all its levels. Hidden files, runs and files of no known format are passed over in it, and so
-    are tables and pictures beside tars, which describe the same pairs. `kinds`: of the formats, for messages.
+    A folder is searched through all its levels. Hidden files, runs and files of no known format are passed over in it, and
+    so are tables and pictures beside tars, which describe the same pairs. `kinds`: of the formats, for messages.
     """
     if is_remote(path):
         yield from _remote_files(path, recognise, kinds)

@@ -18,7 +18,7 @@ from metaclip_core.jobs import jobs_in
 
 from .conftest import HOSTILE, OpenPage, figures, texts, write_metadata, write_tar
 
-PAGES = ["overview", "balance", "entries", "pairs", "compare", "sql", "data", "export"]
+PAGES = ["overview", "balance", "entries", "pairs", "compare", "sql", "data", "metadata", "export"]
 DISTRIBUTION = ["rank_frequency", "cumulative_counts", "size_curve"]
 
 
@@ -416,6 +416,29 @@ def test_without_a_folder_the_pages_say_what_to_do(open_page: OpenPage, monkeypa
     monkeypatch.setenv("METACLIP_ROOTS", "")
     assert any("--root DIR" in info.value for info in open_page("data").info)
     assert any("--root DIR" in info.value for info in open_page("export").info)
+
+
+# Metadata
+
+
+def test_the_metadata_page_shows_sources_overlaps_and_another_pool(
+    open_page: OpenPage, workspace: Path, small_run: Run
+) -> None:
+    write_tar(workspace / "two.tar", ["a dog", "a boat", "a boat"])
+    curate(workspace / "two.tar", write_metadata(workspace / "entries.parquet"), workspace / "runs/other")
+    app = open_page("metadata")
+    shared = {row["source"]: row for row in table_with(app, "source", "wordnet", "wiki_bigram").iter_rows(named=True)}
+    assert (shared["wordnet"]["wordnet"], shared["wordnet"]["wiki_unigram"], shared["wiki_bigram"]["wordnet"]) == (
+        3,
+        1,
+        0,
+    )
+    assert any("6 entries; rows dropped: none" in text for text in texts(app))
+    app.selectbox(key="beside").set_value("run other").run()
+    table = table_with(app, "entry", "mine", "published")
+    counts = {row["entry"]: (row["mine"], row["published"]) for row in table.iter_rows(named=True)}
+    assert counts == {"a": (240, 3), "dog": (120, 1), "cat": (80, 0), "boat": (80, 2), "small dog": (40, 0)}
+    assert {trace["name"] for trace in chart(app, "against_reference")["data"]} == {"entries", "equal shares"}
 
 
 # Functions

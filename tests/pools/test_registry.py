@@ -11,6 +11,7 @@ import pytest
 from metaclip_core.cli import main
 from metaclip_core.errors import PoolError, RecordError, SettingsError
 from metaclip_core.pools import FORMATS, ReadOptions, Shard, open_pool, read_shard
+from metaclip_core.pools.columns import ID_NAME, KEY_NAMES, TEXT_NAMES, URL_NAMES
 
 from .builders import read_pool, sample, write_tar
 
@@ -46,6 +47,16 @@ def test_the_command_line_names_the_formats(capsys: pytest.CaptureFixture[str]) 
         main(["curate", "--help"])
     named = " ".join(capsys.readouterr().out.split())
     assert f"auto (by the file's name), {', '.join(FORMATS)}" in named
+
+
+def test_the_documentation_has_every_format_and_column() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/pools.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    assert list(rows) == list(FORMATS)
+    for name, module in FORMATS.items():
+        assert name == "folder" or all(extension.removesuffix(".gz") in rows[name] for extension in module.EXTENSIONS)
+    for names in (TEXT_NAMES, URL_NAMES, KEY_NAMES, (ID_NAME,)):
+        assert f"`{' '.join(names)}`" in page
 
 
 def test_a_folder_is_searched_through_all_levels_in_the_order_of_names(tmp_path: Path) -> None:
