@@ -31,7 +31,9 @@ _ADVICE = {
 }
 
 
-_RUST_ERROR = re.compile(r"\(os error (\d+)\)")  # how polars says it: its errors have no errno
+# How polars and numpy say it: their errors have no errno.
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
 
 @contextmanager
@@ -43,6 +45,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         number = getattr(error, "errno", None)
         if number is None and (found := _RUST_ERROR.search(str(error))):
             number = int(found[1])
+        elif number is None and _SHORT_WRITE.search(str(error)):
+            number = errno.ENOSPC
         if number is None and not isinstance(error, OSError):
             raise
         advice = _ADVICE.get(number or 0) or (os.strerror(number) if number else str(error))
