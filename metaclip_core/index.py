@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from metaclip_core.errors import MEND, RunError, StorageError
 from metaclip_core.matching import Matches
-from metaclip_core.storage import make_folder, write_atomically
+from metaclip_core.storage import make_folder, remove_leftovers, write_atomically
 
 __all__ = ["INDEX_FOLDER", "Index", "open_index"]
 
@@ -49,6 +49,7 @@ def open_index(run: Path, parts: Sequence[Path], n_pairs: int, n_matches: int) -
             make_folder(folder)
             with FileLock(folder / ".lock"):  # two sessions that open the run at once make it once
                 if (arrays := _map(folder, shapes, newest)) is None:
+                    remove_leftovers(folder)
                     _write(folder, parts, shapes)
                     arrays = _map(folder, shapes, newest)
         except (StorageError, OSError):

@@ -40,7 +40,8 @@ _ADVICE = {
 }
 
 
-_RUST_ERROR = re.compile(r"\(os error (\d+)\)")  # how polars says it: its errors have no errno
+# How polars says it: its errors have no errno. numpy's don't either, hence `write_array`.
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
