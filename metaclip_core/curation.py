@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 
 from metaclip_core import __version__
 from metaclip_core.balancing import check_seed
+from metaclip_core.duplicates import check_duplicates, count_duplicates, find_duplicates
 from metaclip_core.engines import engine_named
 from metaclip_core.errors import PoolError, RunError, SettingsError
 from metaclip_core.matching import BOUNDARIES
@@ -37,13 +38,16 @@ from metaclip_core.pools.files import edges
 from metaclip_core.pools.record import ReadOptions, Shard
 from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import FORMAT_VERSION, TABLES, Run, open_run
+from metaclip_core.selection import Selection
 from metaclip_core.stages import (
     MatchContext,
     SkipLog,
+    StagedShard,
     ThresholdContext,
     match_shard,
     read_staged,
     staged_counts,
+    staged_matched,
     threshold_part,
 )
 from metaclip_core.storage import (
@@ -68,6 +72,9 @@ def curate(
     format: str = "auto",
     text_column: str | None = None,
     id_column: str | None = None,
+    filter: str | None = None,
+    languages: Sequence[str] = (),
+    drop_duplicates: str | None = None,
     boundaries: str = "space",
     engine: str = "local",
     workers: int = 1,
@@ -78,7 +85,8 @@ def curate(
 ) -> Run:
     """Curate a pool into the run directory `out`, and open it.
 
-    `pool`: files or folders. A finished run of the same settings is opened as it is; one of other settings is refused
+    `pool`: files, folders, URLs or patterns (`pools.open_pool`). `filter` and `languages` leave pairs out before they are
+    matched (`selection.Selection`), `drop_duplicates` exact duplicates of a kind (`duplicates.DUPLICATES`). A finished run of the same settings is opened as it is; one of other settings is refused
     unless `overwrite`; an unfinished one goes on. With several `workers` (processes) the caller's own script needs the
     usual `if __name__ == "__main__"`.
     Raises SettingsError, PoolError, MetadataError, RunError, StorageError, EngineError.
@@ -94,7 +102,8 @@ def curate(
         metadata = load_metadata(metadata)
     paths = [pool] if isinstance(pool, str | Path) else list(pool)
     opening = SkipLog.empty(on_error)
-    options = ReadOptions(text_column=text_column, id_column=id_column)
+    selection = Selection(filter, tuple(languages))
+    options = ReadOptions(text_column=text_column, id_column=id_column, extra_columns=selection.columns)
     shards = open_pool(paths, format=format, options=options, bad_record=opening)
     settings = {
         "metadata": metadata.fingerprint,
@@ -102,6 +111,9 @@ def curate(
         "format": format,
         "text_column": text_column,
         "id_column": id_column,
+        "filter": filter,
+        "languages": list(languages),
+        "drop_duplicates": check_duplicates(drop_duplicates),
         "boundaries": boundaries,
         "seed": check_seed(seed),
         "on_error": on_error,
@@ -123,7 +135,7 @@ def curate(
         elif _is_finished(folder, settings):
             _tidy(folder)
             return open_run(folder)
-        job = _Curation(folder, settings, shards, metadata, opening, on_progress or (lambda progress: None))
+        job = _Curation(folder, settings, shards, metadata, selection, opening, on_progress or (lambda progress: None))
         job.run(run_map, workers)
     finally:
         lock.release()
@@ -220,11 +232,12 @@ class _Curation:
         settings: dict[str, Any],
         shards: Sequence[Shard],
         metadata: Metadata,
+        selection: Selection,
         opening: SkipLog,
         on_progress: OnProgress,
     ) -> None:
         self.folder, self.settings, self.shards, self.metadata = folder, settings, shards, metadata
-        self.opening, self.on_progress = opening, on_progress
+        self.selection, self.opening, self.on_progress = selection, opening, on_progress
         self.staging, self.parts = folder / "staging", folder / "parts"
 
     def run(self, run_map: Any, workers: int) -> None:
@@ -235,26 +248,46 @@ class _Curation:
             remove_leftovers(folder)
         reports = self._match(run_map, workers)
         self._check(reports)
+        n_pairs = sum(report["pairs"] for report in reports)
+        duplicates = count_duplicates(self._staged, len(self.shards), n_pairs)
+        left_out = self._left_out(n_pairs)
         counts = sum(
-            (staged_counts(self.staging, number, len(self.metadata)) for number in range(len(self.shards))),
+            (staged_counts(self.staging, n, len(self.metadata), left_out.get(n)) for n in range(len(self.shards))),
             start=np.zeros(len(self.metadata), np.int64),
         )
-        repeats = self._repeated_identities(sum(report["pairs"] for report in reports))
-        parts = self._threshold(run_map, workers, counts, repeats)
-        self._finish(reports, parts, counts, sum(len(rows) for rows in repeats.values()))
+        repeats = self._repeated_identities(n_pairs, left_out)
+        items = [StagedShard(n, repeats.get(n, {}), left_out.get(n)) for n in range(len(self.shards))]
+        parts = self._threshold(run_map, workers, counts, items)
+        self._finish(reports, parts, counts, sum(len(rows) for rows in repeats.values()), duplicates, left_out)
+
+    def _staged(self, number: int) -> pa.Table:
+        return read_staged(self.staging, number)
+
+    def _left_out(self, n_pairs: int) -> dict[int, np.ndarray]:
+        """The rows of each shard that are dropped as duplicates; the first by file name and row stays."""
+        kind = self.settings["drop_duplicates"]
+        if kind is None:
+            return {}
+        shards = self.shards
+        order = sorted(range(len(shards)), key=lambda n: (shards[n].name, shards[n].start, shards[n].path))
+        return find_duplicates(self._staged, order, n_pairs, kind)
 
     def _match(self, run_map: Any, workers: int) -> list[dict[str, Any]]:
         n_threads = None if workers == 1 else 1
         context = MatchContext(
-            self.metadata, self.settings["boundaries"], self.settings["on_error"], self.staging, n_threads
+            self.metadata,
+            self.settings["boundaries"],
+            self.settings["on_error"],
+            self.staging,
+            n_threads,
+            self.selection,
         )
         return self._collect("match", run_map(match_shard, context, list(enumerate(self.shards)), workers=workers))
 
     def _threshold(
-        self, run_map: Any, workers: int, counts: np.ndarray, repeats: dict[int, dict[int, int]]
+        self, run_map: Any, workers: int, counts: np.ndarray, items: list[StagedShard]
     ) -> list[dict[str, Any]]:
         context = ThresholdContext(self.metadata, counts, self.settings["seed"], self.staging, self.parts)
-        items = [(number, repeats.get(number, {})) for number in range(len(self.shards))]
         return self._collect("threshold", run_map(threshold_part, context, items, workers=workers))
 
     def _collect(self, stage: str, results: Any) -> list[dict[str, Any]]:
@@ -270,12 +303,15 @@ class _Curation:
         """Raises PoolError where there is nothing to curate: no pair at all, or a file with only blank texts."""
         pairs: Counter[str] = Counter()
         blank: Counter[str] = Counter()
+        filtered = 0
         for shard, report in zip(self.shards, reports, strict=True):
             pairs[shard.path] += report["pairs"]
             blank[shard.path] += report["blank_texts"]
+            filtered += sum(report["filtered"].values())
         if not pairs.total():
+            left = f"{filtered:,} pairs were left out by --filter or --language, " if filtered else ""
             raise PoolError(
-                f"the pool has no pair: {len(pairs)} files were read, and every record was skipped or missing"
+                f"the pool has no pair: {len(pairs)} files were read, {left}and every record was skipped or missing"
             )
         for path, n_pairs in pairs.items():
             if n_pairs and n_pairs == blank[path] and self.settings["on_error"] == "raise":
@@ -283,7 +319,7 @@ class _Curation:
                     f"{path}: the text of all {n_pairs:,} records is empty; name another with --text-column"
                 )
 
-    def _repeated_identities(self, n_pairs: int) -> dict[int, dict[int, int]]:
+    def _repeated_identities(self, n_pairs: int, left_out: dict[int, np.ndarray]) -> dict[int, dict[int, int]]:
         """For each shard its rows whose identity another pair had before them, with the number of the occurrence.
 
         Which pair is the first is a matter of text, address, file name and row, never of the order of the files.
@@ -294,7 +330,9 @@ class _Curation:
             hashes, numbers, rows = [], [], []
             for number in range(len(self.shards)):
                 column = read_staged(self.staging, number).column("identity").to_numpy()
-                chosen = np.flatnonzero(column % np.uint64(n_passes) == number_of_pass)
+                in_pass = column % np.uint64(n_passes) == number_of_pass
+                in_pass[left_out.get(number, [])] = False
+                chosen = np.flatnonzero(in_pass)
                 hashes.append(column[chosen])
                 numbers.append(np.full(len(chosen), number))
                 rows.append(chosen)
@@ -326,7 +364,13 @@ class _Curation:
                     repeats[number][row] = occurrence
 
     def _finish(
-        self, reports: list[dict[str, Any]], parts: list[dict[str, Any]], counts: np.ndarray, repeated_ids: int
+        self,
+        reports: list[dict[str, Any]],
+        parts: list[dict[str, Any]],
+        counts: np.ndarray,
+        repeated_ids: int,
+        duplicates: dict[str, int],
+        left_out: dict[int, np.ndarray],
     ) -> None:
         skipped = Counter(self.opening.reasons)
         located = list(self.opening.located)
@@ -343,14 +387,19 @@ class _Curation:
             with write_atomically(self.folder / name) as file:
                 frame.write_parquet(file, compression="zstd")
             tables[name] = file_digest(self.folder / name)
-        pairs = sum(report["pairs"] for report in reports)
+        filtered: Counter[str] = Counter()
+        for report in reports:
+            filtered.update(report["filtered"])
+        n_matched = sum(report["matched_pairs"] for report in reports)
+        n_passed = sum(report["pairs"] for report in reports)
+        n_dropped = sum(len(rows) for rows in left_out.values())
         totals = {
-            "read": pairs + skipped.total(),
-            "pairs": pairs,
+            "read": n_passed + skipped.total() + filtered.total(),
+            "pairs": n_passed - n_dropped,
             "skipped": skipped.total(),
-            "duplicates": 0,
-            "filtered": 0,
-            "matched_pairs": sum(report["matched_pairs"] for report in reports),
+            "duplicates": n_dropped,
+            "filtered": filtered.total(),
+            "matched_pairs": n_matched - sum(staged_matched(self.staging, n, rows) for n, rows in left_out.items()),
             "matches": int(counts.sum()),
             "repeated_ids": repeated_ids,
         }
@@ -375,6 +424,8 @@ class _Curation:
             },
             "totals": totals,
             "skipped": dict(sorted(skipped.items())),
+            "filtered": dict(sorted(filtered.items())),
+            "duplicates": duplicates,
             "tables": tables,
             "parts": [
                 {"shard": shard.name, "start": shard.start, **part}

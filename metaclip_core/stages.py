@@ -26,11 +26,21 @@ from metaclip_core.matching import Matcher, Matches
 from metaclip_core.metadata import Metadata
 from metaclip_core.pools import read_shard
 from metaclip_core.pools.record import Shard
+from metaclip_core.selection import Selection
 from metaclip_core.storage import file_digest, write_atomically, write_json
 from metaclip_core.strings import hash_each
 
-__all__ = ["MatchContext", "SkipLog", "ThresholdContext", "match_shard", "read_staged", "staged_counts",
-           "threshold_part"]  # fmt: skip
+__all__ = [
+    "MatchContext",
+    "SkipLog",
+    "StagedShard",
+    "ThresholdContext",
+    "match_shard",
+    "read_staged",
+    "staged_counts",
+    "staged_matched",
+    "threshold_part",
+]  # fmt: skip
 
 PART_ROWS = 65_536  # rows of a row group: what a page reads to show one pair
 _SKIPS_LOCATED = 10_000  # records of a shard whose place is kept; beyond, only counted
@@ -85,6 +95,7 @@ class MatchContext:
     on_error: str
     staging: Path
     n_threads: int | None
+    selection: Selection
 
     @cached_property
     def matcher(self) -> Matcher:
@@ -97,19 +108,23 @@ class MatchContext:
 def match_shard(context: MatchContext, item: tuple[int, Shard]) -> dict[str, Any]:
     """Match one shard into `staging/NNNNN.arrow`; `NNNNN.json` beside it, written last, says that it is complete.
 
-    Returns that document: pairs, matches, matched and blank pairs, skipped by reason, located skips.
+    Returns that document: pairs, matches, matched and blank pairs, filtered and skipped by reason, located skips.
     """
     number, shard = item
     marker = context.staging / f"{number:05d}.json"
     if marker.exists():
         return json.loads(marker.read_bytes())
     log = SkipLog.empty(context.on_error)
+    filtered: Counter[str] = Counter()
     totals = {"pairs": 0, "matches": 0, "matched_pairs": 0, "blank_texts": 0}
     with (
         write_atomically(context.staging / f"{number:05d}.arrow") as file,
         pa.ipc.new_file(file, STAGED_SCHEMA) as writer,
     ):
-        for batch in read_shard(shard, log):
+        for every in read_shard(shard, log):
+            batch = context.selection.select(every, filtered)
+            if not batch.num_rows:
+                continue
             matches = context.matcher.match(batch.column("text"), n_threads=context.n_threads)
             columns = [batch.column(name) for name in STAGED_SCHEMA.names[2:-1]]
             identity = batch.column("identity")
@@ -120,7 +135,12 @@ def match_shard(context: MatchContext, item: tuple[int, Shard]) -> dict[str, Any
             totals["matched_pairs"] += int(np.count_nonzero(np.diff(matches.indptr)))
             blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(batch.column("text"))), 0)
             totals["blank_texts"] += pc.sum(blank).as_py() or 0
-    report = {**totals, "skipped": dict(sorted(log.reasons.items())), "located": log.located}
+    report = {
+        **totals,
+        "filtered": dict(sorted(filtered.items())),
+        "skipped": dict(sorted(log.reasons.items())),
+        "located": log.located,
+    }
     write_json(marker, report)
     return report
 
@@ -147,12 +167,21 @@ def _matches_of(table: pa.Table) -> Matches:
     return Matches(indptr=indptr - indptr[0], entry_ids=lists.flatten().to_numpy())
 
 
-def staged_counts(staging: Path, number: int, n_entries: int) -> np.ndarray:
-    """How many of a matched shard's pairs each entry matches: int64 (n_entries,)."""
+def staged_counts(staging: Path, number: int, n_entries: int, left_out: np.ndarray | None = None) -> np.ndarray:
+    """How many of a matched shard's pairs each entry matches: int64 (n_entries,); without the rows that are left out."""
     counts = np.zeros(n_entries, np.int64)
-    for chunk in read_staged(staging, number).column("entry_ids").chunks:
+    table = read_staged(staging, number)
+    for chunk in table.column("entry_ids").chunks:
         counts += np.bincount(chunk.flatten().to_numpy(), minlength=n_entries)
+    if left_out is not None:
+        counts -= np.bincount(_matches_of(table.take(pa.array(left_out))).entry_ids, minlength=n_entries)
     return counts
+
+
+def staged_matched(staging: Path, number: int, rows: np.ndarray) -> int:
+    """How many of these rows of a matched shard an entry matches."""
+    lists = read_staged(staging, number).column("entry_ids").take(pa.array(rows))
+    return int(pc.sum(pc.greater(pc.list_value_length(lists), 0)).as_py() or 0)
 
 
 @dataclass(frozen=True)
@@ -171,19 +200,30 @@ def told_apart(identity_hash: int, occurrence: int) -> int:
     return xxhash.xxh64_intdigest(struct.pack("<QQ", identity_hash, occurrence))
 
 
-def threshold_part(context: ThresholdContext, item: tuple[int, dict[int, int]]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class StagedShard:
+    """A matched shard: its number, which occurrence its rows that repeat an identity are, and the rows to leave out."""
+
+    number: int
+    repeats: dict[int, int]
+    left_out: np.ndarray | None = None
+
+
+def threshold_part(context: ThresholdContext, item: StagedShard) -> dict[str, Any]:
     """Write `parts/NNNNN.parquet`: the staged pairs with their keep_t.
 
-    `item`: the shard's number, and for rows that repeat an identity which occurrence they are.
     Returns the part's name, rows, size in bytes and digest.
     """
-    number, repeats = item
+    number = item.number
     path = context.parts / f"{number:05d}.parquet"
     if not path.exists():
         table = read_staged(context.staging, number)
         identities = table.column("identity").to_numpy().copy()
-        for row, occurrence in repeats.items():
+        for row, occurrence in item.repeats.items():
             identities[row] = told_apart(int(identities[row]), occurrence)
+        if item.left_out is not None:
+            kept = np.delete(np.arange(table.num_rows), item.left_out)
+            table, identities = table.take(pa.array(kept)), identities[kept]
         keep_t = keep_thresholds(
             _matches_of(table), context.counts, metadata=context.metadata, identities=identities, seed=context.seed
         )

@@ -31,6 +31,13 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--text-column", metavar="C", help="the column of the text, where no usual name is found")
     parser.add_argument("--id-column", metavar="C", help="the column of a unique id; `uid` is found by itself")
+    parser.add_argument("--filter", metavar="SQL", help="keep the pairs for which it is true, such as "
+                        "\"similarity > 0.3 AND punsafe < 0.5 AND LANGUAGE = 'en'\", on the pool's own columns")  # fmt: skip
+    parser.add_argument(
+        "--language", nargs="+", default=[], metavar="L", help="keep texts identified as such: en de ..."
+    )
+    parser.add_argument("--drop-duplicates", choices=("pair", "url", "text"),
+                        help="of pairs with the same text and address, address or text keep the first; all are counted")  # fmt: skip
     parser.add_argument("--boundaries", default="space", help="what stands on both sides of an entry in a text: space")
     parser.add_argument("--engine", default="local", help="local")
     parser.add_argument(
@@ -56,6 +63,9 @@ def _run(options: argparse.Namespace) -> None:
             format=options.format,
             text_column=options.text_column,
             id_column=options.id_column,
+            filter=options.filter,
+            languages=options.language,
+            drop_duplicates=options.drop_duplicates,
             boundaries=options.boundaries,
             engine=options.engine,
             workers=options.workers or available_cores(),
@@ -76,6 +86,11 @@ def _summary(run: Run) -> Iterator[str]:
     )
     if skipped := run.manifest["skipped"]:
         yield f"skipped: {totals['skipped']:,} ({_counted(skipped)}), listed in {run.path / 'skipped.parquet'}"
+    if filtered := run.manifest["filtered"]:
+        yield f"filtered: {totals['filtered']:,} (left out by {_counted(filtered)})"
+    if any(run.manifest["duplicates"].values()):
+        dropped = f"{totals['duplicates']:,} dropped" if totals["duplicates"] else "kept"
+        yield f"duplicates: {_counted(run.manifest['duplicates'])}, {dropped}"
     if totals["repeated_ids"]:
         yield f"repeated ids: {totals['repeated_ids']:,}, told apart"
     line = f"entries: {metadata['entries']:,}"
