@@ -15,8 +15,9 @@ import os
 import platform
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from filelock import FileLock, Timeout
 from metaclip_core import __version__
 from metaclip_core.balancing import check_seed
 from metaclip_core.duplicates import check_duplicates, count_duplicates, find_duplicates
-from metaclip_core.engines import engine_named
+from metaclip_core.engines import Engine, engine_named
 from metaclip_core.errors import PoolError, RunError, SettingsError
 from metaclip_core.matching import BOUNDARIES
 from metaclip_core.metadata import Metadata, load_metadata
@@ -37,6 +38,7 @@ from metaclip_core.pools import open_pool
 from metaclip_core.pools.files import edges
 from metaclip_core.pools.record import ReadOptions, Shard
 from metaclip_core.progress import OnProgress, Progress
+from metaclip_core.restaging import OldPart, RestageContext, old_parts, restage_part
 from metaclip_core.run import FORMAT_VERSION, TABLES, Run, open_run
 from metaclip_core.selection import Selection
 from metaclip_core.stages import (
@@ -49,6 +51,7 @@ from metaclip_core.stages import (
     staged_counts,
     staged_matched,
     threshold_part,
+    told_apart,
 )
 from metaclip_core.storage import (
     file_digest,
@@ -59,7 +62,7 @@ from metaclip_core.storage import (
     write_json,
 )
 
-__all__ = ["curate"]
+__all__ = ["Curation", "curate", "curate_into", "described_inputs"]
 
 _IDENTITIES_AT_ONCE = 2**25  # looked through for repeats in one pass: 256 MB
 
@@ -86,18 +89,16 @@ def curate(
     """Curate a pool into the run directory `out`, and open it.
 
     `pool`: files, folders, URLs or patterns (`pools.open_pool`). `filter` and `languages` leave pairs out before they are
-    matched (`selection.Selection`), `drop_duplicates` exact duplicates of a kind (`duplicates.DUPLICATES`). A finished run of the same settings is opened as it is; one of other settings is refused
-    unless `overwrite`; an unfinished one goes on. With several `workers` (processes) the caller's own script needs the
-    usual `if __name__ == "__main__"`.
+    matched (`selection.Selection`), `drop_duplicates` exact duplicates of a kind (`duplicates.DUPLICATES`).
+    A finished run of the same settings is opened as it is; one of other settings is refused unless `overwrite`; an
+    unfinished one goes on. With several `workers` (processes) the caller's own script needs the usual
+    `if __name__ == "__main__"`.
     Raises SettingsError, PoolError, MetadataError, RunError, StorageError, EngineError.
     """
     if boundaries not in BOUNDARIES:
         raise SettingsError(f"unknown boundary mode {boundaries!r}; there are: {', '.join(BOUNDARIES)}")
     if on_error not in ("raise", "skip"):
         raise SettingsError(f"unknown policy {on_error!r} for bad records; there are: raise, skip")
-    if workers < 1:
-        raise SettingsError(f"workers must be 1 or more, got {workers}")
-    run_map = engine_named(engine)
     if not isinstance(metadata, Metadata):
         metadata = load_metadata(metadata)
     paths = [pool] if isinstance(pool, str | Path) else list(pool)
@@ -107,7 +108,7 @@ def curate(
     shards = open_pool(paths, format=format, options=options, bad_record=opening)
     settings = {
         "metadata": metadata.fingerprint,
-        "inputs": _inputs(shards),
+        "inputs": described_inputs(shards),
         "format": format,
         "text_column": text_column,
         "id_column": id_column,
@@ -118,7 +119,18 @@ def curate(
         "seed": check_seed(seed),
         "on_error": on_error,
     }
+    job = Curation(settings, shards, metadata, selection, opening, on_progress=on_progress)
+    return curate_into(out, job, engine=engine, workers=workers, overwrite=overwrite)
+
+
+def curate_into(out: str | Path, job: Curation, *, engine: str, workers: int, overwrite: bool) -> Run:
+    """Do what is left of the job in the run directory `out`, and open it; see `curate`."""
+    if workers < 1:
+        raise SettingsError(f"workers must be 1 or more, got {workers}")
+    run_map = engine_named(engine)
     folder = Path(out)
+    if job.old is not None and job.old.path.resolve() == folder.resolve():
+        raise SettingsError(f"{folder}: the larger run needs a folder of its own; choose another --out")
     _refuse_strangers(folder)
     make_folder(folder)
     with storage_errors(folder):
@@ -132,17 +144,16 @@ def curate(
     try:
         if overwrite:
             _begin_anew(folder)
-        elif _is_finished(folder, settings):
+        elif _is_finished(folder, job.settings):
             _tidy(folder)
             return open_run(folder)
-        job = _Curation(folder, settings, shards, metadata, selection, opening, on_progress or (lambda progress: None))
-        job.run(run_map, workers)
+        job.run(folder, run_map, workers)
     finally:
         lock.release()
     return open_run(folder)
 
 
-def _inputs(shards: Sequence[Shard]) -> list[dict[str, Any]]:
+def described_inputs(shards: Sequence[Shard]) -> list[dict[str, Any]]:
     """The files of a pool, each with its size and a fingerprint of its begin and end."""
     files = {}
     for shard in shards:
@@ -223,29 +234,33 @@ def _begin_anew(folder: Path) -> None:
                 shutil.rmtree(folder / name)
 
 
-class _Curation:
-    """One curation under way."""
+class Curation:
+    """One curation: of the shards of a pool, and of what an old run holds already, where there is one to go on from."""
 
     def __init__(
         self,
-        folder: Path,
         settings: dict[str, Any],
         shards: Sequence[Shard],
         metadata: Metadata,
         selection: Selection,
-        opening: SkipLog,
-        on_progress: OnProgress,
+        skipped: SkipLog,
+        *,
+        old: Run | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
-        self.folder, self.settings, self.shards, self.metadata = folder, settings, shards, metadata
-        self.selection, self.opening, self.on_progress = selection, opening, on_progress
-        self.staging, self.parts = folder / "staging", folder / "parts"
+        self.settings, self.metadata, self.selection, self.skipped = settings, metadata, selection, skipped
+        self.old, self.on_progress = old, on_progress or (lambda progress: None)
+        self.old_parts = [] if old is None else old_parts(old)
+        self.shards: list[Shard | OldPart] = [*self.old_parts, *shards]
 
-    def run(self, run_map: Any, workers: int) -> None:
+    def run(self, folder: Path, run_map: Engine, workers: int) -> None:
+        """Write the run directory, or what is missing of it."""
+        self.folder, self.staging, self.parts = folder, folder / "staging", folder / "parts"
         plan = {"format_version": FORMAT_VERSION, "settings": self.settings, "shards": [asdict(s) for s in self.shards]}
         write_json(self.folder / "plan.json", plan)
-        for folder in (self.folder, self.staging, self.parts):
-            make_folder(folder)
-            remove_leftovers(folder)
+        for each in (self.folder, self.staging, self.parts):
+            make_folder(each)
+            remove_leftovers(each)
         reports = self._match(run_map, workers)
         self._check(reports)
         n_pairs = sum(report["pairs"] for report in reports)
@@ -272,20 +287,20 @@ class _Curation:
         order = sorted(range(len(shards)), key=lambda n: (shards[n].name, shards[n].start, shards[n].path))
         return find_duplicates(self._staged, order, n_pairs, kind)
 
-    def _match(self, run_map: Any, workers: int) -> list[dict[str, Any]]:
-        n_threads = None if workers == 1 else 1
-        context = MatchContext(
-            self.metadata,
-            self.settings["boundaries"],
-            self.settings["on_error"],
-            self.staging,
-            n_threads,
-            self.selection,
+    def _match(self, run_map: Engine, workers: int) -> list[dict[str, Any]]:
+        n_threads, boundaries, n_old = None if workers == 1 else 1, self.settings["boundaries"], len(self.old_parts)
+        n_matched = 0 if self.old is None else self.old.manifest["metadata"]["entries"]
+        old = RestageContext(self.metadata, n_matched, boundaries, self.staging, n_threads)
+        new = MatchContext(
+            self.metadata, boundaries, self.settings["on_error"], self.staging, n_threads, self.selection
         )
-        return self._collect("match", run_map(match_shard, context, list(enumerate(self.shards)), workers=workers))
+        items = list(enumerate(self.shards))
+        restaged = run_map(restage_part, old, items[:n_old], workers=workers)
+        matched = run_map(match_shard, new, items[n_old:], workers=workers)
+        return self._collect("match", chain(restaged, ((n_old + number, report) for number, report in matched)))
 
     def _threshold(
-        self, run_map: Any, workers: int, counts: np.ndarray, items: list[StagedShard]
+        self, run_map: Engine, workers: int, counts: np.ndarray, items: list[StagedShard]
     ) -> list[dict[str, Any]]:
         context = ThresholdContext(self.metadata, counts, self.settings["seed"], self.staging, self.parts)
         return self._collect("threshold", run_map(threshold_part, context, items, workers=workers))
@@ -304,9 +319,9 @@ class _Curation:
         pairs: Counter[str] = Counter()
         blank: Counter[str] = Counter()
         filtered = 0
-        for shard, report in zip(self.shards, reports, strict=True):
+        for number, (shard, report) in enumerate(zip(self.shards, reports, strict=True)):
             pairs[shard.path] += report["pairs"]
-            blank[shard.path] += report["blank_texts"]
+            blank[shard.path] += report["blank_texts"] if number >= len(self.old_parts) else 0
             filtered += sum(report["filtered"].values())
         if not pairs.total():
             left = f"{filtered:,} pairs were left out by --filter or --language, " if filtered else ""
@@ -358,10 +373,20 @@ class _Curation:
             for hash_, row, pair in zip(hashes[chosen].tolist(), rows[chosen].tolist(), pairs.to_pylist(), strict=True):
                 order = (pair["text"], pair["url"] or "", shard.name, shard.start + row, shard.path)
                 groups[hash_].append((order, number, row))
-        for group in groups.values():
-            for occurrence, (_, number, row) in enumerate(sorted(group)):
+        for hash_, group in groups.items():
+            # An old run's pair keeps the identity that it has; what it once told apart has its number, too.
+            new = sorted(member for member in group if member[1] >= len(self.old_parts))
+            free = self._free_occurrences(hash_) if len(new) < len(group) else count(0)
+            for (_, number, row), occurrence in zip(new, free, strict=False):
                 if occurrence:
                     repeats[number][row] = occurrence
+
+    def _free_occurrences(self, identity_hash: int) -> Iterator[int]:
+        """The numbers (1, 2, ...) under which the old run has told no pair of this identity apart."""
+        taken = self.old.identity_hashes if self.old is not None else np.zeros(0, np.uint64)
+        for occurrence in count(1):
+            if not np.any(taken == np.uint64(told_apart(identity_hash, occurrence))):
+                yield occurrence
 
     def _finish(
         self,
@@ -372,8 +397,8 @@ class _Curation:
         duplicates: dict[str, int],
         left_out: dict[int, np.ndarray],
     ) -> None:
-        skipped = Counter(self.opening.reasons)
-        located = list(self.opening.located)
+        skipped = Counter(self.skipped.reasons)
+        located = list(self.skipped.located)
         for report in reports:
             skipped.update(report["skipped"])
             located += report["located"]
@@ -387,21 +412,25 @@ class _Curation:
             with write_atomically(self.folder / name) as file:
                 frame.write_parquet(file, compression="zstd")
             tables[name] = file_digest(self.folder / name)
-        filtered: Counter[str] = Counter()
+        before = None if self.old is None else self.old.manifest
+        filtered = Counter(before["filtered"] if before else {})
         for report in reports:
             filtered.update(report["filtered"])
         n_matched = sum(report["matched_pairs"] for report in reports)
         n_passed = sum(report["pairs"] for report in reports)
         n_dropped = sum(len(rows) for rows in left_out.values())
+        dropped_before = before["totals"]["duplicates"] if before else 0
+        if kind := self.settings["drop_duplicates"]:
+            duplicates = {**duplicates, kind: duplicates[kind] + dropped_before}
         totals = {
-            "read": n_passed + skipped.total() + filtered.total(),
+            "read": n_passed + dropped_before + skipped.total() + filtered.total(),
             "pairs": n_passed - n_dropped,
             "skipped": skipped.total(),
-            "duplicates": n_dropped,
+            "duplicates": n_dropped + dropped_before,
             "filtered": filtered.total(),
             "matched_pairs": n_matched - sum(staged_matched(self.staging, n, rows) for n, rows in left_out.items()),
             "matches": int(counts.sum()),
-            "repeated_ids": repeated_ids,
+            "repeated_ids": repeated_ids + (before["totals"]["repeated_ids"] if before else 0),
         }
         identity = json.dumps([_comparable(self.settings), [part["xxh3_128"] for part in parts]], sort_keys=True)
         manifest = {

@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from metaclip_core.cli.options import positive
+from metaclip_core.cli.options import add_workers
+
+__all__ = ["run_summary"]
 
 if TYPE_CHECKING:
     from metaclip_core.run import Run
@@ -40,9 +42,7 @@ def add(commands: Any) -> None:
                         help="of pairs with the same text and address, address or text keep the first; all are counted")  # fmt: skip
     parser.add_argument("--boundaries", default="space", help="what stands on both sides of an entry in a text: space")
     parser.add_argument("--engine", default="local", help="local")
-    parser.add_argument(
-        "--workers", type=positive, metavar="N", help="processes; by default one a core, at most one a shard"
-    )
+    add_workers(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (0)")
     parser.add_argument("--on-error", default="raise", choices=("raise", "skip"), help="what a bad record does (raise)")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of other settings")
@@ -74,10 +74,10 @@ def _run(options: argparse.Namespace) -> None:
             overwrite=options.overwrite,
             on_progress=show,
         )
-    print("\n".join(_summary(run)))
+    print("\n".join(run_summary(run)))
 
 
-def _summary(run: Run) -> Iterator[str]:
+def run_summary(run: Run) -> Iterator[str]:
     """What was read, and whatever of it was left out or is odd."""
     totals, metadata = run.totals, run.manifest["metadata"]
     yield (
