@@ -16,6 +16,7 @@ PAGES = {
     ],
     "In and out": [
         st.Page("dashboard/pages/data.py", title="Data"),
+        st.Page("dashboard/pages/metadata.py", title="Metadata"),
         st.Page("dashboard/pages/export.py", title="Export"),
     ],
 }

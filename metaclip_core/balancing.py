@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from metaclip_core.errors import SettingsError
-from metaclip_core.kernels.draws import count_kept, least_weights, prod_complement
+from metaclip_core.kernels.draws import count_kept, least_weights, prod_complement, stir_each
 from metaclip_core.kernels.lookup import count_enabled
+from metaclip_core.kernels.sorting import sort_weights
 from metaclip_core.kernels.threads import map_ranges
 from metaclip_core.matching import Matches
 from metaclip_core.metadata.table import Metadata
@@ -68,9 +69,11 @@ def _prod_complement(matches: Matches, no_probs: np.ndarray) -> np.ndarray:
 def _least_weights(
     matches: Matches, weights: np.ndarray, identity_hashes: np.ndarray, entry_hashes: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    stirred = stir_each(entry_hashes)
+
     def kernel(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         return least_weights(
-            matches.indptr, matches.entry_ids, identity_hashes, entry_hashes, weights, np.uint64(seed), start, stop
+            matches.indptr, matches.entry_ids, identity_hashes, stirred, weights, np.uint64(seed), start, stop
         )
 
     ranges = map_ranges(kernel, len(matches))
@@ -149,7 +152,7 @@ class Balance:
     @cached_property
     def sorted_keep_t(self) -> np.ndarray:
         """The finite keep_t, ascending: float64 (matched_pairs,)."""
-        return np.sort(self.keep_t[np.isfinite(self.keep_t)])
+        return sort_weights(self.keep_t[np.isfinite(self.keep_t)])
 
     @cached_property
     def counts_before(self) -> np.ndarray:

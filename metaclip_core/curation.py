@@ -32,6 +32,8 @@ from metaclip_core.balancing import check_seed
 from metaclip_core.duplicates import check_duplicates, count_duplicates, find_duplicates
 from metaclip_core.engines import Engine, engine_named
 from metaclip_core.errors import PoolError, RunError, SettingsError
+from metaclip_core.index import INDEX_FOLDER
+from metaclip_core.kernels.sorting import sort_hashes
 from metaclip_core.matching import BOUNDARIES
 from metaclip_core.metadata import Metadata, load_metadata
 from metaclip_core.pools import open_pool
@@ -42,13 +44,15 @@ from metaclip_core.restaging import OldPart, RestageContext, old_parts, restage_
 from metaclip_core.run import FORMAT_VERSION, TABLES, Run, open_run
 from metaclip_core.selection import Selection
 from metaclip_core.stages import (
+    CountContext,
     MatchContext,
     SkipLog,
     StagedShard,
     ThresholdContext,
+    count_group,
     match_shard,
+    read_counts,
     read_staged,
-    staged_counts,
     staged_matched,
     threshold_part,
     told_apart,
@@ -64,7 +68,8 @@ from metaclip_core.storage import (
 
 __all__ = ["Curation", "curate", "curate_into", "described_inputs"]
 
-_IDENTITIES_AT_ONCE = 2**25  # looked through for repeats in one pass: 256 MB
+_IDENTITIES_AT_ONCE = 2**24  # looked through for repeats in one pass: 128 MB, and as much again to sort them
+_COUNTS_IN_A_GROUP = 64  # shards, or sums of shards, that one task adds up
 
 
 def curate(
@@ -229,7 +234,7 @@ def _begin_anew(folder: Path) -> None:
             os.replace(folder / "manifest.json", folder / "plan.json")
         for name in TABLES:
             (folder / name).unlink(missing_ok=True)
-        for name in ("staging", "parts", "embeddings"):
+        for name in ("staging", "parts", "embeddings", INDEX_FOLDER):
             if (folder / name).exists():
                 shutil.rmtree(folder / name)
 
@@ -252,6 +257,7 @@ class Curation:
         self.old, self.on_progress = old, on_progress or (lambda progress: None)
         self.old_parts = [] if old is None else old_parts(old)
         self.shards: list[Shard | OldPart] = [*self.old_parts, *shards]
+        self.left_out: dict[int, np.ndarray] = {}  # the rows of a shard that are dropped as duplicates
 
     def run(self, folder: Path, run_map: Engine, workers: int) -> None:
         """Write the run directory, or what is missing of it."""
@@ -265,20 +271,16 @@ class Curation:
         self._check(reports)
         n_pairs = sum(report["pairs"] for report in reports)
         duplicates = count_duplicates(self._staged, len(self.shards), n_pairs)
-        left_out = self._left_out(n_pairs)
-        counts = sum(
-            (staged_counts(self.staging, n, len(self.metadata), left_out.get(n)) for n in range(len(self.shards))),
-            start=np.zeros(len(self.metadata), np.int64),
-        )
-        repeats = self._repeated_identities(n_pairs, left_out)
-        items = [StagedShard(n, repeats.get(n, {}), left_out.get(n)) for n in range(len(self.shards))]
-        parts = self._threshold(run_map, workers, counts, items)
-        self._finish(reports, parts, counts, sum(len(rows) for rows in repeats.values()), duplicates, left_out)
+        self.left_out = self._dropped_duplicates(n_pairs)
+        counts = self._count(run_map, workers)
+        repeats = self._repeated_identities(n_pairs)
+        parts = self._threshold(run_map, workers, counts, repeats)
+        self._finish(reports, parts, counts, sum(len(rows) for rows in repeats.values()), duplicates)
 
     def _staged(self, number: int) -> pa.Table:
         return read_staged(self.staging, number)
 
-    def _left_out(self, n_pairs: int) -> dict[int, np.ndarray]:
+    def _dropped_duplicates(self, n_pairs: int) -> dict[int, np.ndarray]:
         """The rows of each shard that are dropped as duplicates; the first by file name and row stays."""
         kind = self.settings["drop_duplicates"]
         if kind is None:
@@ -299,10 +301,26 @@ class Curation:
         matched = run_map(match_shard, new, items[n_old:], workers=workers)
         return self._collect("match", chain(restaged, ((n_old + number, report) for number, report in matched)))
 
+    def _count(self, run_map: Engine, workers: int) -> np.ndarray:
+        """The counts of the whole pool, added up as a tree: no worker, and not this process, reads them all."""
+        context = CountContext(self.staging, len(self.metadata), self.left_out)
+        level, n_below = 0, len(self.shards)
+        while True:
+            groups = [
+                range(n_below)[first : first + _COUNTS_IN_A_GROUP] for first in range(0, n_below, _COUNTS_IN_A_GROUP)
+            ]
+            items = [(level, number, group) for number, group in enumerate(groups)]
+            for _ in run_map(count_group, context, items, workers=workers):
+                pass
+            if len(groups) == 1:
+                return read_counts(self.staging, level, 0)
+            level, n_below = level + 1, len(groups)
+
     def _threshold(
-        self, run_map: Engine, workers: int, counts: np.ndarray, items: list[StagedShard]
+        self, run_map: Engine, workers: int, counts: np.ndarray, repeats: dict[int, dict[int, int]]
     ) -> list[dict[str, Any]]:
         context = ThresholdContext(self.metadata, counts, self.settings["seed"], self.staging, self.parts)
+        items = [StagedShard(n, repeats.get(n, {}), self.left_out.get(n)) for n in range(len(self.shards))]
         return self._collect("threshold", run_map(threshold_part, context, items, workers=workers))
 
     def _collect(self, stage: str, results: Any) -> list[dict[str, Any]]:
@@ -334,7 +352,7 @@ class Curation:
                     f"{path}: the text of all {n_pairs:,} records is empty; name another with --text-column"
                 )
 
-    def _repeated_identities(self, n_pairs: int, left_out: dict[int, np.ndarray]) -> dict[int, dict[int, int]]:
+    def _repeated_identities(self, n_pairs: int) -> dict[int, dict[int, int]]:
         """For each shard its rows whose identity another pair had before them, with the number of the occurrence.
 
         Which pair is the first is a matter of text, address, file name and row, never of the order of the files.
@@ -342,37 +360,34 @@ class Curation:
         n_passes = max(1, -(-n_pairs // _IDENTITIES_AT_ONCE))
         repeats: dict[int, dict[int, int]] = defaultdict(dict)
         for number_of_pass in range(n_passes):
-            hashes, numbers, rows = [], [], []
-            for number in range(len(self.shards)):
-                column = read_staged(self.staging, number).column("identity").to_numpy()
-                in_pass = column % np.uint64(n_passes) == number_of_pass
-                in_pass[left_out.get(number, [])] = False
-                chosen = np.flatnonzero(in_pass)
-                hashes.append(column[chosen])
-                numbers.append(np.full(len(chosen), number))
-                rows.append(chosen)
-            all_hashes = np.concatenate(hashes)
-            order = np.argsort(all_hashes, kind="stable")
-            ordered = all_hashes[order]
-            same = ordered[1:] == ordered[:-1]
-            again = np.concatenate([same, [False]]) | np.concatenate([[False], same])
-            where = order[again]
-            self._number_repeats(
-                all_hashes[where], np.concatenate(numbers)[where], np.concatenate(rows)[where], repeats
-            )
+            chosen = [column[column % np.uint64(n_passes) == number_of_pass] for _, column in self._identities()]
+            ordered = sort_hashes(np.concatenate(chosen))
+            again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+            if len(again):
+                self._number_repeats(again, repeats)
         return repeats
 
-    def _number_repeats(
-        self, hashes: np.ndarray, numbers: np.ndarray, rows: np.ndarray, repeats: dict[int, dict[int, int]]
-    ) -> None:
+    def _identities(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(rows, identity hashes) of the pairs of each shard, without those that are left out."""
+        for number in range(len(self.shards)):
+            column = read_staged(self.staging, number).column("identity").to_numpy()
+            rows = np.delete(np.arange(len(column)), self.left_out.get(number, []))
+            yield rows, column[rows] if len(rows) < len(column) else column
+
+    def _number_repeats(self, again: np.ndarray, repeats: dict[int, dict[int, int]]) -> None:
+        """Number the occurrences of the identity hashes `again`, which are ascending."""
         groups: dict[int, list[tuple[tuple[Any, ...], int, int]]] = defaultdict(list)
-        for number in np.unique(numbers).tolist():
-            chosen = np.flatnonzero(numbers == number)
+        for number, (rows, column) in enumerate(self._identities()):
+            places = np.minimum(np.searchsorted(again, column), len(again) - 1)
+            chosen = again[places] == column
+            if not chosen.any():
+                continue
+            rows, hashes = rows[chosen], column[chosen]
+            pairs = read_staged(self.staging, number).select(["text", "url"]).take(pa.array(rows)).to_pylist()
             shard = self.shards[number]
-            pairs = read_staged(self.staging, number).select(["text", "url"]).take(pa.array(rows[chosen]))
-            for hash_, row, pair in zip(hashes[chosen].tolist(), rows[chosen].tolist(), pairs.to_pylist(), strict=True):
+            for hash_, row, pair in zip(hashes.tolist(), rows.tolist(), pairs, strict=True):
                 order = (pair["text"], pair["url"] or "", shard.name, shard.start + row, shard.path)
-                groups[hash_].append((order, number, row))
+                groups[int(hash_)].append((order, number, row))
         for hash_, group in groups.items():
             # An old run's pair keeps the identity that it has; what it once told apart has its number, too.
             new = sorted(member for member in group if member[1] >= len(self.old_parts))
@@ -395,7 +410,6 @@ class Curation:
         counts: np.ndarray,
         repeated_ids: int,
         duplicates: dict[str, int],
-        left_out: dict[int, np.ndarray],
     ) -> None:
         skipped = Counter(self.skipped.reasons)
         located = list(self.skipped.located)
@@ -418,7 +432,7 @@ class Curation:
             filtered.update(report["filtered"])
         n_matched = sum(report["matched_pairs"] for report in reports)
         n_passed = sum(report["pairs"] for report in reports)
-        n_dropped = sum(len(rows) for rows in left_out.values())
+        n_dropped = sum(len(rows) for rows in self.left_out.values())
         dropped_before = before["totals"]["duplicates"] if before else 0
         if kind := self.settings["drop_duplicates"]:
             duplicates = {**duplicates, kind: duplicates[kind] + dropped_before}
@@ -428,7 +442,8 @@ class Curation:
             "skipped": skipped.total(),
             "duplicates": n_dropped + dropped_before,
             "filtered": filtered.total(),
-            "matched_pairs": n_matched - sum(staged_matched(self.staging, n, rows) for n, rows in left_out.items()),
+            "matched_pairs": n_matched
+            - sum(staged_matched(self.staging, n, rows) for n, rows in self.left_out.items()),
             "matches": int(counts.sum()),
             "repeated_ids": repeated_ids + (before["totals"]["repeated_ids"] if before else 0),
         }

@@ -7,6 +7,7 @@ tokens follow one another among the text's, which a hash table of token n-grams 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -20,12 +21,13 @@ from metaclip_core.kernels.scan import scan_texts
 from metaclip_core.kernels.table import fill_table, lay_records
 from metaclip_core.kernels.threads import map_ranges
 from metaclip_core.metadata.table import Metadata
+from metaclip_core.scripts import ScriptMatcher
 from metaclip_core.strings import string_buffers, to_arrow_strings
 
 __all__ = ["BOUNDARIES", "Matcher", "Matches", "match_texts"]
 
-BOUNDARIES = ("space",)
-"""The boundary modes that there are."""
+BOUNDARIES = ("space", "script")
+"""The boundary modes: an entry stands between spaces; or needs none beside a script that is written without spaces."""
 
 _SMALLEST_RANGE = 8192  # texts a thread gets at least: below, starting it costs more than it saves
 _MATCHERS_KEPT = 2  # 16 MB each at 500,000 entries
@@ -61,7 +63,8 @@ class Matcher:
         if boundaries not in BOUNDARIES:
             raise SettingsError(f"unknown boundary mode {boundaries!r}; there are: {', '.join(BOUNDARIES)}")
         data, offsets = string_buffers(metadata.entry_array)
-        usable = ~metadata.never_matches
+        self._scripts = ScriptMatcher(metadata) if boundaries == "script" else None
+        usable = ~metadata.never_matches if self._scripts is None else ~(metadata.never_matches | self._scripts.entries)
         n_spaces = int(np.count_nonzero(data[offsets[0] : offsets[-1]] == ord(" ")))
         n_keys = len(metadata) + n_spaces  # every space of an entry ends at most one more beginning
         self._table = np.zeros(1 << max(10, (2 * n_keys).bit_length()), np.uint64)
@@ -70,7 +73,8 @@ class Matcher:
 
     def match(self, texts: Any, *, n_threads: int | None = None) -> Matches:
         """The entries of each text; see `match_texts`."""
-        data, offsets = string_buffers(to_arrow_strings(texts))
+        strings = to_arrow_strings(texts)
+        data, offsets = string_buffers(strings)
 
         def scan(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
             return scan_texts(data, offsets, start, stop, self._table, self._records, self._longest)
@@ -78,7 +82,22 @@ class Matcher:
         ranges = map_ranges(scan, len(offsets) - 1, n_threads=n_threads, smallest=_SMALLEST_RANGE)
         indptr = np.zeros(len(offsets), np.int64)
         np.cumsum(np.concatenate([counts for counts, _ in ranges]), out=indptr[1:])
-        return Matches(indptr=indptr, entry_ids=np.concatenate([ids for _, ids in ranges]))
+        matches = Matches(indptr=indptr, entry_ids=np.concatenate([ids for _, ids in ranges]))
+        return matches if self._scripts is None else _with_more(matches, self._scripts.match(strings))
+
+
+def _with_more(matches: Matches, more: Iterable[tuple[int, list[int]]]) -> Matches:
+    """The matches with further (text, its entries ascending), in the order of the texts; none is there already."""
+    found = list(more)
+    if not found:
+        return matches
+    more_texts = np.repeat([text for text, _ in found], [len(ids) for _, ids in found])
+    texts = np.concatenate([np.repeat(np.arange(len(matches)), np.diff(matches.indptr)), more_texts])
+    ids = np.concatenate([matches.entry_ids, [entry_id for _, ids in found for entry_id in ids]])
+    ordered = np.sort(texts << 32 | ids, kind="stable")  # which merges what is sorted already
+    indptr = np.zeros_like(matches.indptr)
+    np.cumsum(np.bincount(texts, minlength=len(matches)), out=indptr[1:])
+    return Matches(indptr=indptr, entry_ids=(ordered & 0x7FFFFFFF).astype(np.int32))
 
 
 _matchers: OrderedDict[tuple[str, str], Matcher] = OrderedDict()

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from metaclip_core.balancing import Balance
 from metaclip_core.errors import RunError, SettingsError
+from metaclip_core.index import Index, open_index
 from metaclip_core.matching import Matches
 from metaclip_core.metadata.table import enabled_entries, source_masks
 from metaclip_core.storage import file_digest
@@ -132,41 +133,18 @@ class Run:
         """The number of the first pair of each part, and of all pairs: int64 (n_parts + 1,)."""
         return np.cumsum([0, *(part["rows"] for part in self.manifest["parts"])], dtype=np.int64)
 
+    @cached_property
+    def _index(self) -> Index:
+        return open_index(self.path, self.part_paths, self.n_pairs, int(self.totals["matches"]))
+
     def matches(self) -> Matches:
-        """The entries of every pair."""
-        return self._matches
+        """The entries of every pair, memory-mapped where the run's folder is writable. Raises RunError."""
+        return self._index.matches
 
-    @cached_property
-    def _matches(self) -> Matches:
-        ids = np.empty(self.totals["matches"], np.int32)
-        indptr = np.zeros(self.n_pairs + 1, np.int64)
-        n_ids = n_pairs = 0
-        for path in self.part_paths:
-            with _damage(path):
-                for batch in pq.ParquetFile(path).iter_batches(columns=["entry_ids"]):
-                    lists = batch.column(0)
-                    flat, offsets = lists.flatten().to_numpy(), lists.offsets.to_numpy()
-                    ids[n_ids : n_ids + len(flat)] = flat
-                    indptr[n_pairs + 1 : n_pairs + 1 + len(lists)] = n_ids + (offsets[1:] - offsets[0])
-                    n_ids += len(flat)
-                    n_pairs += len(lists)
-        if n_ids != len(ids):
-            raise RunError(
-                f"{self.path}: its parts hold {n_ids:,} matches, not {len(ids):,} as its manifest says; {_MEND}"
-            )
-        return Matches(indptr=indptr, entry_ids=ids)
-
-    @cached_property
+    @property
     def identity_hashes(self) -> np.ndarray:
         """XXH64 of each pair's identity: uint64 (n_pairs,)."""
-        return self._column("identity", np.uint64)
-
-    def _column(self, name: str, dtype: Any) -> np.ndarray:
-        chunks = [np.zeros(0, dtype)]
-        for path in self.part_paths:
-            with _damage(path):
-                chunks.append(pq.read_table(path, columns=[name]).column(0).to_numpy())
-        return np.concatenate(chunks).astype(dtype, copy=False)
+        return self._index.identity_hashes
 
     def balance(
         self, sources: Iterable[str] | None = None, seed: int | None = None, counts: np.ndarray | None = None

@@ -33,18 +33,26 @@ from metaclip_core.storage import file_digest, write_atomically, write_json
 from metaclip_core.strings import hash_each
 
 __all__ = [
+    "STAGED_SCHEMA",
+    "CountContext",
     "MatchContext",
     "SkipLog",
     "StagedShard",
+    "Staging",
     "ThresholdContext",
+    "count_group",
     "match_shard",
+    "matches_of",
+    "read_counts",
     "read_staged",
-    "staged_counts",
     "staged_matched",
     "threshold_part",
-]  # fmt: skip
+    "told_apart",
+]
 
 PART_ROWS = 65_536  # rows of a row group: what a page reads to show one pair
+# Hardly a value comes twice but the archive's name: looking for doubles takes time, and makes the file larger.
+_PART_OPTIONS: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["image_path"]}
 _SKIPS_LOCATED = 10_000  # records of a shard whose place is kept; beyond, only counted
 
 STAGED_SCHEMA = pa.schema(
@@ -194,15 +202,50 @@ def matches_of(table: pa.Table) -> Matches:
     return Matches(indptr=indptr - indptr[0], entry_ids=lists.flatten().to_numpy())
 
 
-def staged_counts(staging: Path, number: int, n_entries: int, left_out: np.ndarray | None = None) -> np.ndarray:
-    """How many of a matched shard's pairs each entry matches: int64 (n_entries,); without the rows that are left out."""
-    counts = np.zeros(n_entries, np.int64)
-    table = read_staged(staging, number)
-    for chunk in table.column("entry_ids").chunks:
-        counts += np.bincount(chunk.flatten().to_numpy(), minlength=n_entries)
-    if left_out is not None:
-        counts -= np.bincount(matches_of(table.take(pa.array(left_out))).entry_ids, minlength=n_entries)
-    return counts
+@dataclass(frozen=True)
+class CountContext:
+    """What every worker needs to count: where the matched shards are, and how many entries there are."""
+
+    staging: Path
+    n_entries: int
+    left_out: dict[int, np.ndarray]  # the rows of a shard that don't count
+
+
+def count_group(context: CountContext, item: tuple[int, int, range]) -> None:
+    """Add counts up into `staging/counts-L-N.npy`: int64 (n_entries,), how many pairs each entry matches.
+
+    `item`: the level L, the number N, and what it covers: matched shards at level 0, groups of the level below above it.
+    """
+    level, number, covered = item
+    path = counts_path(context.staging, level, number)
+    if path.exists():
+        return
+    counts = np.zeros(context.n_entries, np.int64)
+    for below in covered:
+        if level:
+            counts += read_counts(context.staging, level - 1, below)
+            continue
+        table = read_staged(context.staging, below)
+        for chunk in table.column("entry_ids").chunks:
+            counts += np.bincount(chunk.flatten().to_numpy(), minlength=context.n_entries)
+        if below in context.left_out:
+            left_out = matches_of(table.take(pa.array(context.left_out[below])))
+            counts -= np.bincount(left_out.entry_ids, minlength=context.n_entries)
+    with write_atomically(path) as file:
+        np.save(file, counts)
+
+
+def counts_path(staging: Path, level: int, number: int) -> Path:
+    return staging / f"counts-{level}-{number:05d}.npy"
+
+
+def read_counts(staging: Path, level: int, number: int) -> np.ndarray:
+    """What `count_group` wrote. Raises RunError when it is damaged."""
+    path = counts_path(staging, level, number)
+    try:
+        return np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise RunError(f"{path}: damaged ({error}); delete it, and run again") from error
 
 
 def staged_matched(staging: Path, number: int, rows: np.ndarray) -> int:
@@ -257,7 +300,5 @@ def threshold_part(context: ThresholdContext, item: StagedShard) -> dict[str, An
         table = table.set_column(0, STAGED_SCHEMA.field("identity"), pa.array(identities))
         table = table.append_column(pa.field("keep_t", pa.float64(), nullable=False), pa.array(keep_t))
         with write_atomically(path) as file:
-            pq.write_table(
-                table, file, compression="zstd", compression_level=1, row_group_size=PART_ROWS, store_schema=False
-            )
+            pq.write_table(table, file, row_group_size=PART_ROWS, store_schema=False, **_PART_OPTIONS)
     return {"name": path.name, "rows": pq.read_metadata(path).num_rows, **file_digest(path)}

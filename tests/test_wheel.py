@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -151,9 +150,7 @@ def served(installed: Path, environment: dict[str, str], cwd: Path, *arguments: 
         port = probe.getsockname()[1]
     command = [metaclip(installed), "dashboard", *arguments, "--port", str(port)]
     with open(cwd / "server.log", "w+b") as log:
-        server = subprocess.Popen(
-            command, env=environment, cwd=cwd, stdout=log, stderr=log, start_new_session=os.name != "nt"
-        )
+        server = subprocess.Popen(command, env=environment, cwd=cwd, stdout=log, stderr=log)
         try:
             deadline = time.monotonic() + 120
             while answer(f"http://127.0.0.1:{port}/_stcore/health") != b"ok":
@@ -163,11 +160,9 @@ def served(installed: Path, environment: dict[str, str], cwd: Path, *arguments: 
             assert b"<title>" in answer(f"http://127.0.0.1:{port}/")
             yield
         finally:
-            if os.name == "nt":
-                server.terminate()
-            elif server.poll() is None:
-                os.killpg(server.pid, signal.SIGTERM)
+            server.terminate()
             server.wait(60)
+    assert answer(f"http://127.0.0.1:{port}/_stcore/health") == b"", "the server outlives its command"
     assert "Traceback" not in (cwd / "server.log").read_text()
 
 

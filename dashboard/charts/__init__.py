@@ -2,10 +2,12 @@
 
 from dashboard.charts.counts import cumulative, rank_frequency
 from dashboard.charts.entries import composition, entry_against_t, two_settings
+from dashboard.charts.references import against_reference
 from dashboard.charts.search import agreement, embedding_map
 from dashboard.charts.sizes import matches_per_pair, size_against_t
 
 __all__ = [
+    "against_reference",
     "agreement",
     "composition",
     "cumulative",

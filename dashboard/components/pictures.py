@@ -50,15 +50,15 @@ def _card(pair: dict[str, object], fingerprint: str, *, key: str, similar: bool)
     else:
         st.image(data, width="stretch", alt="the pair's picture")
     st.text(cut(str(pair["text"]), _LONGEST_CAPTION))
+    if "score" in pair:
+        because = f"  ·  {cut(str(pair['decided_by']), 40)}" if pair["decided_by"] else ""
+        st.text(f"{pair['score']:.3f}{because}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         status_badge(str(pair["status"]))
         explain = st.button("Why?", key=f"{key}_{pair['pair']}", type="tertiary", help="Explain this pair")
         more = similar and st.button(
-            "Like this", key=f"{key}_like_{pair['pair']}", type="tertiary", help="Search for more like this picture"
+            "More", key=f"{key}_like_{pair['pair']}", type="tertiary", help="More like this picture"
         )
-    if "score" in pair:
-        because = f"  ·  {cut(str(pair['decided_by']), 40)}" if pair["decided_by"] else ""
-        st.text(f"{pair['score']:.3f}{because}")
     if more:
         go_to("search", like=int(pair["pair"]))  # type: ignore[call-overload]
     if explain:

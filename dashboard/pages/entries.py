@@ -27,6 +27,7 @@ _SORTS = {
     "probability": "yes_probability",
     "entry": "entry",
 }
+_ORDERS = {"largest first": True, "smallest first": False}
 _STATUSES = ("head", "tail", "never matched")
 
 
@@ -41,23 +42,25 @@ def page(run: Run, settings: Settings) -> None:
 
 def filters(run: Run, settings: Settings) -> pl.DataFrame:
     words_place, status_place, source_place, sort_place, order_place = st.columns(
-        [3, 3, 3, 1.6, 1.4], vertical_alignment="bottom"
+        [3, 3, 2, 1.8, 2], vertical_alignment="bottom"
     )
     words = words_place.text_input(
         "Find", key="find", bind="query-params", placeholder="a part of an entry, then Enter"
     )
     status = status_place.pills("Status at t", _STATUSES, key="is", bind="query-params")
-    sources = source_place.pills("Of source", run.source_names, key="of", bind="query-params")
+    source = source_place.selectbox(
+        "Of source", run.source_names, index=None, placeholder="any", key="of", bind="query-params"
+    )
     sort = sort_place.selectbox("Sort by", list(_SORTS), key="sort", bind="query-params")
-    order = order_place.selectbox("Order", ["descending", "ascending"], key="order", bind="query-params")
+    order = order_place.selectbox("Order", list(_ORDERS), key="order", bind="query-params")
     return filtered_entries(
         run,
         settings,
         words=words,
-        sources=(sources,) if sources else (),
+        sources=(source,) if source else (),
         status=status or "",
         sort=_SORTS[sort or "count"],
-        descending=order == "descending",
+        descending=_ORDERS[order or "largest first"],
     )
 
 
@@ -138,7 +141,7 @@ def figures(view: EntryView) -> None:
     before = int(row["before"])  # type: ignore[call-overload]
     after, rank = int(row["after"]), row["rank"]  # type: ignore[call-overload]
     items = [
-        ("Status at t", str(row["status"]), "c >= t" if row["status"] == "head" else "c < t"),  # type: ignore[arg-type]
+        ("Status at t", str(row["status"]).split()[0], "c >= t" if row["status"] == "head" else "c < t"),  # type: ignore[arg-type]
         ("Before", f"{before:,}", f"rank {rank:,}" if rank else "matches no pair"),
         ("Cap", t_text(float(row["cap"])), "min(c, t)"),  # type: ignore[arg-type]
         ("After", f"{after:,}", f"{share_text(after / before)} of its pairs" if before else "none"),

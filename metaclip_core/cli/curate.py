@@ -40,8 +40,9 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--drop-duplicates", choices=("pair", "url", "text"),
                         help="of pairs with the same text and address, address or text keep the first; all are counted")  # fmt: skip
-    parser.add_argument("--boundaries", default="space", help="what stands on both sides of an entry in a text: space")
-    parser.add_argument("--engine", default="local", help="local")
+    parser.add_argument("--boundaries", default="space", metavar="MODE",
+                        help="space: an entry stands between spaces; script: it needs none beside Chinese, Thai, ...")  # fmt: skip
+    parser.add_argument("--engine", default="local", help="local (processes), or ray (needs the extra `ray`)")
     add_workers(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (0)")
     parser.add_argument("--on-error", default="raise", choices=("raise", "skip"), help="what a bad record does (raise)")

@@ -71,4 +71,7 @@ def _run(options: argparse.Namespace) -> int:
     print(f"metaclip: http://127.0.0.1:{options.port} shows {shown}; Ctrl-C ends it", file=sys.stderr)
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(options.port)]
     # Streamlit reads .streamlit/config.toml from the folder it is started in.
+    if os.name == "posix":  # it takes this process's place, so that whoever ends this process ends the server
+        os.chdir(app)
+        os.execve(sys.executable, command, environment)
     return subprocess.run(command, cwd=app, env=environment, check=False).returncode

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from metaclip_core.engines.local import map_locally
+from metaclip_core.engines.ray import map_on_ray
 from metaclip_core.errors import SettingsError
 
 __all__ = ["Engine", "engine_named"]
@@ -23,7 +24,7 @@ class Engine(Protocol):
     ) -> Iterator[tuple[int, Any]]: ...
 
 
-_ENGINES: dict[str, Engine] = {"local": map_locally}
+_ENGINES: dict[str, Engine] = {"local": map_locally, "ray": map_on_ray}
 
 
 def engine_named(name: str) -> Engine:

@@ -55,7 +55,7 @@ def data_card(curated: CuratedSet, format: str, figures: Mapping[str, Any]) -> s
         "",
         f"{figures['pairs']:,} image-text pairs in the format {format}, curated the MetaCLIP way "
         "([arXiv 2309.16671](https://arxiv.org/abs/2309.16671)): a pair is kept when keep_t < t. "
-        "`recipe.json` beside this card has the exact settings, fingerprints and the command that repeats it.",
+        "The recipe beside this card has the exact settings, fingerprints and the command that repeats it.",
         "",
         f"- threshold t: `{t!r}`",
         f"- metadata sources that are on: {', '.join(literal(name) for name in on) or 'none'}",

@@ -110,12 +110,16 @@ class Destination:
                     shutil.rmtree(self.work / name)
 
     def report(self, number: int) -> dict[str, Any] | None:
-        """What `keep_report` was told of a task; None: it isn't complete."""
+        """What `keep_report` was told of a task; None: it isn't complete, or its files aren't there any more."""
         path = self._written / f"{number:05d}.json"
-        return json.loads(path.read_bytes()) if path.exists() else None
+        if not path.exists():
+            return None
+        report: dict[str, Any] = json.loads(path.read_bytes())
+        files = [(self.files / file["name"], file["size_bytes"]) for file in report["files"]]
+        return report if all(path.is_file() and path.stat().st_size == size for path, size in files) else None
 
     def keep_report(self, number: int, report: dict[str, Any]) -> None:
-        """Say that a task is complete: its files are not written again."""
+        """Say that a task is complete: its `files` (as `described`) are not written again."""
         write_json(self._written / f"{number:05d}.json", report)
 
     def publish(self, data_file: str) -> None:

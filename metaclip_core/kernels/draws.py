@@ -8,11 +8,21 @@ time, so what depends on the seed alone is computed once, on the pair once a pai
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numba import int64, njit, uint64
 
 from metaclip_core.kernels.memory import load_word
 
-__all__ = ["count_kept", "draw", "hash_strings", "least_weights", "pair_state", "prod_complement", "seed_state", "stir"]
+__all__ = [
+    "count_kept",
+    "draw",
+    "hash_strings",
+    "least_weights",
+    "pair_state",
+    "prod_complement",
+    "seed_state",
+    "stir",
+    "stir_each",
+]
 
 # The five primes of XXH64 (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md).
 _PRIME_1 = np.uint64(0x9E3779B185EBCA87)
@@ -102,11 +112,21 @@ def pair_state(state, identity_hash):
 @njit(nogil=True, cache=True, forceinline=True)
 def draw(state, stirred_entry):
     """The draw u in [0, 1) from the state of (seed, pair) and `stir(hash of the entry)`."""
-    return float(_finish(_absorb(state, stirred_entry)) >> uint64(11)) * 2.0**-53
+    # 53 bits fit a signed integer, which the processor converts in one step; an unsigned one takes several.
+    return float(int64(_finish(_absorb(state, stirred_entry)) >> uint64(11))) * 2.0**-53
 
 
 @njit(nogil=True, cache=True)
-def least_weights(indptr, entry_ids, identity_hashes, entry_hashes, weights, seed, start, stop):
+def stir_each(hashes):
+    """`stir` of each hash: uint64 (n,)."""
+    stirred = np.empty_like(hashes)
+    for i in range(len(hashes)):
+        stirred[i] = stir(hashes[i])
+    return stirred
+
+
+@njit(nogil=True, cache=True)
+def least_weights(indptr, entry_ids, identity_hashes, stirred_entries, weights, seed, start, stop):
     """`keep_t` of pairs start .. stop: the least u * weight over a pair's entries; an entry of infinite weight is off.
 
     Returns (keep_t, deciding entry): float64 and int32 (stop - start,); +inf and -1 where no entry is on.
@@ -120,12 +140,12 @@ def least_weights(indptr, entry_ids, identity_hashes, entry_hashes, weights, see
         best = np.int32(-1)
         for i in range(indptr[pair], indptr[pair + 1]):
             entry = entry_ids[i]
-            weight = weights[entry]
-            if weight != np.inf:
-                weighted = draw(state, stir(entry_hashes[entry])) * weight
-                if weighted < smallest:
-                    smallest = weighted
-                    best = entry
+            # An entry that is off gives inf, or nan where u is 0: neither is below anything. Both choices are moves, not
+            # branches, which can't be foreseen.
+            weighted = draw(state, stirred_entries[entry]) * weights[entry]
+            is_less = weighted < smallest
+            smallest = weighted if is_less else smallest
+            best = entry if is_less else best
         least[pair - start] = smallest
         deciding[pair - start] = best
     return least, deciding

@@ -69,7 +69,7 @@ BAD_RECORDS: list[tuple[str, bytes, int, str, str]] = [
     ("latin.tar", tar(("a.txt", b"caf\xe9"), *B_DOG), 1, "key a", "invalid_utf8"),
     ("wordless.tar", tar(("a.jpg", JPEG), *B_DOG), 1, "key a", "no_text"),
     ("none.tar", b"no tar at all", 0, "", "unreadable_file"),
-    ("packed.tar.gz", gzip.compress(tar(*A_DOG)), 0, "", "compressed_tar"),
+    ("packed.tar.gz", gzip.compress(tar(*A_DOG), mtime=0), 0, "", "compressed_tar"),
     ("empty.tar", b"", 0, "", "empty_file"),
     ("latin.jsonl", b'{"text": "a dog"}\n{"text": "caf\xe9"}\n', 1, "line 2", "invalid_utf8"),
     ("broken.jsonl", b'{"text": "a dog"\n{"text": "a dog"}\n', 1, "line 1", "invalid_json"),
@@ -119,8 +119,6 @@ def test_a_bad_record_in_another_process(tmp_path: Path, curate: Callable[..., D
     path = tmp_path / "pool/broken.jsonl"
     path.write_text('{"text": "a dog"}\n' * 5 + "{\n")
     assert curate("--workers", 2).complaint.startswith(f"{path}, line 6: the JSON is broken")
-    assert curate("--workers", 2, "--on-error", "skip", "--overwrite").status == 0
-    assert open_run(tmp_path / "run").skipped["place"].to_list() == ["line 6"]
 
 
 def test_skips_are_located_up_to_a_limit_and_all_counted(

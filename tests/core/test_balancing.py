@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from metaclip_core.balancing import Balance, entry_counts, keep_probability, keep_thresholds
 from metaclip_core.errors import SettingsError
+from metaclip_core.kernels.sorting import sort_weights
 from metaclip_core.matching import Matches
 from metaclip_core.metadata import Metadata
 from metaclip_core.strings import hash_each, to_arrow_strings
@@ -199,3 +200,12 @@ def test_no_seed(seed) -> None:
 def test_unknown_source() -> None:
     with pytest.raises(SettingsError, match="unknown source 'wiki'; this metadata has: wordnet, wiki_title"):
         make_metadata([1]).enabled(["wiki"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.floats(min_value=0, allow_nan=False) | st.sampled_from([0.0, 1.0, 5e-324, math.inf]), max_size=300))
+def test_weights_are_sorted(values: list[float]) -> None:
+    weights = np.array(values, np.float64)
+    before = weights.copy()
+    np.testing.assert_array_equal(sort_weights(weights), np.sort(weights))
+    np.testing.assert_array_equal(weights, before)

@@ -108,7 +108,7 @@ def test_what_is_no_text_is_refused(texts) -> None:
 
 
 def test_unknown_boundaries() -> None:
-    with pytest.raises(SettingsError, match="unknown boundary mode 'word'; there are: space"):
+    with pytest.raises(SettingsError, match="unknown boundary mode 'word'; there are: space, script"):
         match_texts(["a"], make_metadata(["a"]), boundaries="word")
 
 

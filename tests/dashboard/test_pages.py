@@ -18,7 +18,7 @@ from metaclip_core.jobs import jobs_in
 
 from .conftest import HOSTILE, OpenPage, figures, texts, write_metadata, write_tar
 
-PAGES = ["overview", "balance", "entries", "pairs", "compare", "sql", "data", "export"]
+PAGES = ["overview", "balance", "entries", "pairs", "compare", "sql", "data", "metadata", "export"]
 DISTRIBUTION = ["rank_frequency", "cumulative_counts", "size_curve"]
 
 
@@ -219,13 +219,13 @@ def test_entries_can_be_found_filtered_sorted_and_opened(open_page: OpenPage, sm
     assert frame(app, "entries_table")["entry"].to_list() == ["a", "dog", "cat", "boat", "small dog", "never seen"]
     app.text_input(key="find").set_value("DOG").run()
     assert frame(app, "entries_table")["entry"].to_list() == ["dog", "small dog"]
-    app.selectbox(key="order").set_value("ascending").run()
+    app.selectbox(key="order").set_value("smallest first").run()
     assert frame(app, "entries_table")["entry"].to_list() == ["small dog", "dog"]
     app.text_input(key="find").set_value("").run()
     app.pills(key="is").set_value("never matched").run()
     assert frame(app, "entries_table")["entry"].to_list() == ["never seen"]
     app.pills(key="is").set_value(None).run()
-    app.pills(key="of").set_value("wiki_unigram").run()
+    app.selectbox(key="of").set_value("wiki_unigram").run()
     assert frame(app, "entries_table")["entry"].to_list() == ["cat", "boat"]  # equal counts stay in the order of ids
     app.text_input(key="find").set_value("zebra").run()
     assert "No entry is like that" in app.info[0].value
@@ -416,6 +416,29 @@ def test_without_a_folder_the_pages_say_what_to_do(open_page: OpenPage, monkeypa
     monkeypatch.setenv("METACLIP_ROOTS", "")
     assert any("--root DIR" in info.value for info in open_page("data").info)
     assert any("--root DIR" in info.value for info in open_page("export").info)
+
+
+# Metadata
+
+
+def test_the_metadata_page_shows_sources_overlaps_and_another_pool(
+    open_page: OpenPage, workspace: Path, small_run: Run
+) -> None:
+    write_tar(workspace / "two.tar", ["a dog", "a boat", "a boat"])
+    curate(workspace / "two.tar", write_metadata(workspace / "entries.parquet"), workspace / "runs/other")
+    app = open_page("metadata")
+    shared = {row["source"]: row for row in table_with(app, "source", "wordnet", "wiki_bigram").iter_rows(named=True)}
+    assert (shared["wordnet"]["wordnet"], shared["wordnet"]["wiki_unigram"], shared["wiki_bigram"]["wordnet"]) == (
+        3,
+        1,
+        0,
+    )
+    assert any("6 entries; rows dropped: none" in text for text in texts(app))
+    app.selectbox(key="beside").set_value("run other").run()
+    table = table_with(app, "entry", "mine", "published")
+    counts = {row["entry"]: (row["mine"], row["published"]) for row in table.iter_rows(named=True)}
+    assert counts == {"a": (240, 3), "dog": (120, 1), "cat": (80, 0), "boat": (80, 2), "small dog": (40, 0)}
+    assert {trace["name"] for trace in chart(app, "against_reference")["data"]} == {"entries", "equal shares"}
 
 
 # Functions

@@ -26,11 +26,20 @@ MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table").enable("stri
 
 
 @pytest.mark.parametrize("t", [0.1 + 0.2, 5e-324, 20000.0, 1.7976931348623157e308, math.inf, 0.0])
+@pytest.mark.parametrize(
+    ("sources", "seed", "size"), [(None, None, None), (["wordnet", "wiki_title"], 7, 9), ([], 0, 9)]
+)
 def test_the_recipes_command_gives_the_same_bytes(
-    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, t: float
+    pool: Pool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    t: float,
+    sources: list[str] | None,
+    seed: int | None,
+    size: int | None,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    first = export(pool.run, "out", t=t, format="jsonl", sources=["wordnet", "wiki_title"], seed=7, pairs_per_file=9)
+    first = export(pool.run, "out", t=t, format="jsonl", sources=sources, seed=seed, pairs_per_file=size)
     recipe = json.loads(first.recipe_path.read_text(encoding="utf-8"))
     assert float(recipe["settings"]["t"]) == t
     assert recipe == first.recipe

@@ -79,6 +79,19 @@ def test_an_interrupted_export_goes_on_and_other_settings_begin_anew(
     assert set(whole) == set(resumed)
 
 
+@pytest.mark.parametrize("out", ["out", "out.jsonl"])
+def test_killed_right_after_it_appeared_it_is_written_again(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr("metaclip_core.export.destination.shutil.rmtree", lambda *_, **__: None)
+        export(pool.run, tmp_path / out, t=30, format="jsonl")
+    before = content(tmp_path)
+    assert f".{out}.partial/plan.json" in before
+    export(pool.run, tmp_path / out, t=30, format="jsonl", overwrite=True)
+    assert content(tmp_path) == {name: data for name, data in before.items() if ".partial" not in name}
+
+
 @pytest.mark.parametrize(("format", "out"), [("parquet", "out"), ("jsonl", "out.jsonl"), ("webdataset", "out")])
 def test_what_is_there_is_replaced_only_when_told(pool: Pool, tmp_path: Path, format: str, out: str) -> None:
     first = export(pool.run, tmp_path / out, t=10, format=format)

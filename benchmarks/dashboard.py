@@ -1,0 +1,99 @@
+"""How long a reader waits: from a click to the picture, in a real browser; and the server's memory.
+
+    python benchmarks/dashboard.py                  the embedded sample
+    python benchmarks/dashboard.py RUN              any run; make_pool.py and `metaclip curate` make one of ten million
+
+A new t is each time another one, so that nothing is at hand already. Prints medians; the first value is the first page of a
+fresh server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+from browser import chromium, memory_bytes, served
+from common import describe_machine
+
+WAIT_MS = 120_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", nargs="?", help="a run directory (the sample)")
+    parser.add_argument("--repeats", type=int, default=7)
+    options = parser.parse_args()
+    print(describe_machine("streamlit", "plotly", "polars"))
+    with served([options.run] if options.run else []) as (address, group), chromium() as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(WAIT_MS)
+        show("first page, fresh server", [timed(lambda: opened(page, address))])
+        show("the page again", [timed(lambda: opened(page, address)) for _ in range(options.repeats)])
+        show("a new t", [timed(lambda t=t: new_t(page, t)) for t in other_ts(options.repeats)])
+        show("a new set of sources", sources_switched(page))
+        for name in ("Balance", "Entries", "Pairs", "Compare"):
+            show(f"page {name}, first time", [timed(lambda name=name: other_page(page, name))])
+        print(f"{'memory of the server':32}{memory_bytes(group) / 2**20:10,.0f} MB")
+
+
+def timed(action: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def show(what: str, seconds: list[float]) -> None:
+    print(
+        f"{what:32}{statistics.median(seconds):10.2f} s   (of {len(seconds)}, {min(seconds):.2f} to {max(seconds):.2f})"
+    )
+
+
+def opened(page: Any, address: str) -> None:
+    page.goto(address)
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 8", timeout=WAIT_MS)
+
+
+def other_ts(n: int) -> list[int]:
+    return [20 + 7 * i for i in range(n)]
+
+
+def new_t(page: Any, t: int) -> None:
+    field = page.get_by_role("spinbutton", name="t, as a number")
+    field.fill(str(t))
+    field.press("Enter")
+    page.wait_for_function(
+        f"[...document.querySelectorAll('.js-plotly-plot')].filter(chart => chart.textContent.includes('t = {t}')).length >= 3"
+    )
+
+
+def sources_switched(page: Any) -> list[float]:
+    """Each source off, and all on again."""
+    group = page.get_by_test_id("stButtonGroup").first.get_by_role("button")
+    seconds = []
+    for number in range(min(group.count(), 3)):
+        before = page.get_by_test_id("stMetricValue").all_inner_texts()
+
+        def switch(number: int = number, before: list[str] = before) -> None:
+            group.nth(number).click()
+            page.wait_for_function(
+                "before => [...document.querySelectorAll('[data-testid=stMetricValue]')].map(box => box.innerText).join()"
+                " != before && !document.querySelector('[data-stale=true]')",
+                arg=",".join(before),
+            )
+
+        seconds.append(timed(switch))
+    return seconds
+
+
+def other_page(page: Any, name: str) -> None:
+    page.get_by_test_id("stSidebarNavLink").filter(has_text=name).click()
+    page.get_by_role("heading", name=name, exact=True).wait_for()
+    page.get_by_text(re.compile(r"How flat|click a row|shown, the first ones|Entries that changed")).first.wait_for()
+
+
+if __name__ == "__main__":
+    main()
