@@ -17,6 +17,7 @@ import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from filelock import FileLock, Timeout
 
 from metaclip_core import __version__
 from metaclip_core.balancing import check_seed
-from metaclip_core.engines import engine_named
+from metaclip_core.duplicates import check_duplicates, count_duplicates, find_duplicates
+from metaclip_core.engines import Engine, engine_named
 from metaclip_core.errors import PoolError, RunError, SettingsError
 from metaclip_core.index import INDEX_FOLDER
 from metaclip_core.kernels.sorting import sort_hashes
@@ -38,17 +40,22 @@ from metaclip_core.pools import open_pool
 from metaclip_core.pools.files import edges
 from metaclip_core.pools.record import ReadOptions, Shard
 from metaclip_core.progress import OnProgress, Progress
+from metaclip_core.restaging import OldPart, RestageContext, old_parts, restage_part
 from metaclip_core.run import FORMAT_VERSION, TABLES, Run, open_run
+from metaclip_core.selection import Selection
 from metaclip_core.stages import (
     CountContext,
     MatchContext,
     SkipLog,
+    StagedShard,
     ThresholdContext,
     count_group,
     match_shard,
     read_counts,
     read_staged,
+    staged_matched,
     threshold_part,
+    told_apart,
 )
 from metaclip_core.storage import (
     file_digest,
@@ -59,7 +66,7 @@ from metaclip_core.storage import (
     write_json,
 )
 
-__all__ = ["curate"]
+__all__ = ["Curation", "curate", "curate_into", "described_inputs"]
 
 _IDENTITIES_AT_ONCE = 2**24  # looked through for repeats in one pass: 128 MB, and as much again to sort them
 _COUNTS_IN_A_GROUP = 64  # shards, or sums of shards, that one task adds up
@@ -73,6 +80,9 @@ def curate(
     format: str = "auto",
     text_column: str | None = None,
     id_column: str | None = None,
+    filter: str | None = None,
+    languages: Sequence[str] = (),
+    drop_duplicates: str | None = None,
     boundaries: str = "space",
     engine: str = "local",
     workers: int = 1,
@@ -83,35 +93,49 @@ def curate(
 ) -> Run:
     """Curate a pool into the run directory `out`, and open it.
 
-    `pool`: files or folders. A finished run of the same settings is opened as it is; one of other settings is refused
-    unless `overwrite`; an unfinished one goes on. With several `workers` (processes) the caller's own script needs the
-    usual `if __name__ == "__main__"`.
+    `pool`: files, folders, URLs or patterns (`pools.open_pool`). `filter` and `languages` leave pairs out before they are
+    matched (`selection.Selection`), `drop_duplicates` exact duplicates of a kind (`duplicates.DUPLICATES`).
+    A finished run of the same settings is opened as it is; one of other settings is refused unless `overwrite`; an
+    unfinished one goes on. With several `workers` (processes) the caller's own script needs the usual
+    `if __name__ == "__main__"`.
     Raises SettingsError, PoolError, MetadataError, RunError, StorageError, EngineError.
     """
     if boundaries not in BOUNDARIES:
         raise SettingsError(f"unknown boundary mode {boundaries!r}; there are: {', '.join(BOUNDARIES)}")
     if on_error not in ("raise", "skip"):
         raise SettingsError(f"unknown policy {on_error!r} for bad records; there are: raise, skip")
-    if workers < 1:
-        raise SettingsError(f"workers must be 1 or more, got {workers}")
-    run_map = engine_named(engine)
     if not isinstance(metadata, Metadata):
         metadata = load_metadata(metadata)
     paths = [pool] if isinstance(pool, str | Path) else list(pool)
     opening = SkipLog.empty(on_error)
-    options = ReadOptions(text_column=text_column, id_column=id_column)
+    selection = Selection(filter, tuple(languages))
+    options = ReadOptions(text_column=text_column, id_column=id_column, extra_columns=selection.columns)
     shards = open_pool(paths, format=format, options=options, bad_record=opening)
     settings = {
         "metadata": metadata.fingerprint,
-        "inputs": _inputs(shards),
+        "inputs": described_inputs(shards),
         "format": format,
         "text_column": text_column,
         "id_column": id_column,
+        "filter": filter,
+        "languages": list(languages),
+        "drop_duplicates": check_duplicates(drop_duplicates),
         "boundaries": boundaries,
         "seed": check_seed(seed),
         "on_error": on_error,
     }
+    job = Curation(settings, shards, metadata, selection, opening, on_progress=on_progress)
+    return curate_into(out, job, engine=engine, workers=workers, overwrite=overwrite)
+
+
+def curate_into(out: str | Path, job: Curation, *, engine: str, workers: int, overwrite: bool) -> Run:
+    """Do what is left of the job in the run directory `out`, and open it; see `curate`."""
+    if workers < 1:
+        raise SettingsError(f"workers must be 1 or more, got {workers}")
+    run_map = engine_named(engine)
     folder = Path(out)
+    if job.old is not None and job.old.path.resolve() == folder.resolve():
+        raise SettingsError(f"{folder}: the larger run needs a folder of its own; choose another --out")
     _refuse_strangers(folder)
     make_folder(folder)
     with storage_errors(folder):
@@ -125,17 +149,16 @@ def curate(
     try:
         if overwrite:
             _begin_anew(folder)
-        elif _is_finished(folder, settings):
+        elif _is_finished(folder, job.settings):
             _tidy(folder)
             return open_run(folder)
-        job = _Curation(folder, settings, shards, metadata, opening, on_progress or (lambda progress: None))
-        job.run(run_map, workers)
+        job.run(folder, run_map, workers)
     finally:
         lock.release()
     return open_run(folder)
 
 
-def _inputs(shards: Sequence[Shard]) -> list[dict[str, Any]]:
+def described_inputs(shards: Sequence[Shard]) -> list[dict[str, Any]]:
     """The files of a pool, each with its size and a fingerprint of its begin and end."""
     files = {}
     for shard in shards:
@@ -216,45 +239,71 @@ def _begin_anew(folder: Path) -> None:
                 shutil.rmtree(folder / name)
 
 
-class _Curation:
-    """One curation under way."""
+class Curation:
+    """One curation: of the shards of a pool, and of what an old run holds already, where there is one to go on from."""
 
     def __init__(
         self,
-        folder: Path,
         settings: dict[str, Any],
         shards: Sequence[Shard],
         metadata: Metadata,
-        opening: SkipLog,
-        on_progress: OnProgress,
+        selection: Selection,
+        skipped: SkipLog,
+        *,
+        old: Run | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
-        self.folder, self.settings, self.shards, self.metadata = folder, settings, shards, metadata
-        self.opening, self.on_progress = opening, on_progress
-        self.staging, self.parts = folder / "staging", folder / "parts"
+        self.settings, self.metadata, self.selection, self.skipped = settings, metadata, selection, skipped
+        self.old, self.on_progress = old, on_progress or (lambda progress: None)
+        self.old_parts = [] if old is None else old_parts(old)
+        self.shards: list[Shard | OldPart] = [*self.old_parts, *shards]
+        self.left_out: dict[int, np.ndarray] = {}  # the rows of a shard that are dropped as duplicates
 
-    def run(self, run_map: Any, workers: int) -> None:
+    def run(self, folder: Path, run_map: Engine, workers: int) -> None:
+        """Write the run directory, or what is missing of it."""
+        self.folder, self.staging, self.parts = folder, folder / "staging", folder / "parts"
         plan = {"format_version": FORMAT_VERSION, "settings": self.settings, "shards": [asdict(s) for s in self.shards]}
         write_json(self.folder / "plan.json", plan)
-        for folder in (self.folder, self.staging, self.parts):
-            make_folder(folder)
-            remove_leftovers(folder)
+        for each in (self.folder, self.staging, self.parts):
+            make_folder(each)
+            remove_leftovers(each)
         reports = self._match(run_map, workers)
         self._check(reports)
+        n_pairs = sum(report["pairs"] for report in reports)
+        duplicates = count_duplicates(self._staged, len(self.shards), n_pairs)
+        self.left_out = self._dropped_duplicates(n_pairs)
         counts = self._count(run_map, workers)
-        repeats = self._repeated_identities(sum(report["pairs"] for report in reports))
+        repeats = self._repeated_identities(n_pairs)
         parts = self._threshold(run_map, workers, counts, repeats)
-        self._finish(reports, parts, counts, sum(len(rows) for rows in repeats.values()))
+        self._finish(reports, parts, counts, sum(len(rows) for rows in repeats.values()), duplicates)
 
-    def _match(self, run_map: Any, workers: int) -> list[dict[str, Any]]:
-        n_threads = None if workers == 1 else 1
-        context = MatchContext(
-            self.metadata, self.settings["boundaries"], self.settings["on_error"], self.staging, n_threads
+    def _staged(self, number: int) -> pa.Table:
+        return read_staged(self.staging, number)
+
+    def _dropped_duplicates(self, n_pairs: int) -> dict[int, np.ndarray]:
+        """The rows of each shard that are dropped as duplicates; the first by file name and row stays."""
+        kind = self.settings["drop_duplicates"]
+        if kind is None:
+            return {}
+        shards = self.shards
+        order = sorted(range(len(shards)), key=lambda n: (shards[n].name, shards[n].start, shards[n].path))
+        return find_duplicates(self._staged, order, n_pairs, kind)
+
+    def _match(self, run_map: Engine, workers: int) -> list[dict[str, Any]]:
+        n_threads, boundaries, n_old = None if workers == 1 else 1, self.settings["boundaries"], len(self.old_parts)
+        n_matched = 0 if self.old is None else self.old.manifest["metadata"]["entries"]
+        old = RestageContext(self.metadata, n_matched, boundaries, self.staging, n_threads)
+        new = MatchContext(
+            self.metadata, boundaries, self.settings["on_error"], self.staging, n_threads, self.selection
         )
-        return self._collect("match", run_map(match_shard, context, list(enumerate(self.shards)), workers=workers))
+        items = list(enumerate(self.shards))
+        restaged = run_map(restage_part, old, items[:n_old], workers=workers)
+        matched = run_map(match_shard, new, items[n_old:], workers=workers)
+        return self._collect("match", chain(restaged, ((n_old + number, report) for number, report in matched)))
 
-    def _count(self, run_map: Any, workers: int) -> np.ndarray:
+    def _count(self, run_map: Engine, workers: int) -> np.ndarray:
         """The counts of the whole pool, added up as a tree: no worker, and not this process, reads them all."""
-        context = CountContext(self.staging, len(self.metadata))
+        context = CountContext(self.staging, len(self.metadata), self.left_out)
         level, n_below = 0, len(self.shards)
         while True:
             groups = [
@@ -268,10 +317,10 @@ class _Curation:
             level, n_below = level + 1, len(groups)
 
     def _threshold(
-        self, run_map: Any, workers: int, counts: np.ndarray, repeats: dict[int, dict[int, int]]
+        self, run_map: Engine, workers: int, counts: np.ndarray, repeats: dict[int, dict[int, int]]
     ) -> list[dict[str, Any]]:
         context = ThresholdContext(self.metadata, counts, self.settings["seed"], self.staging, self.parts)
-        items = [(number, repeats.get(number, {})) for number in range(len(self.shards))]
+        items = [StagedShard(n, repeats.get(n, {}), self.left_out.get(n)) for n in range(len(self.shards))]
         return self._collect("threshold", run_map(threshold_part, context, items, workers=workers))
 
     def _collect(self, stage: str, results: Any) -> list[dict[str, Any]]:
@@ -287,12 +336,15 @@ class _Curation:
         """Raises PoolError where there is nothing to curate: no pair at all, or a file with only blank texts."""
         pairs: Counter[str] = Counter()
         blank: Counter[str] = Counter()
-        for shard, report in zip(self.shards, reports, strict=True):
+        filtered = 0
+        for number, (shard, report) in enumerate(zip(self.shards, reports, strict=True)):
             pairs[shard.path] += report["pairs"]
-            blank[shard.path] += report["blank_texts"]
+            blank[shard.path] += report["blank_texts"] if number >= len(self.old_parts) else 0
+            filtered += sum(report["filtered"].values())
         if not pairs.total():
+            left = f"{filtered:,} pairs were left out by --filter or --language, " if filtered else ""
             raise PoolError(
-                f"the pool has no pair: {len(pairs)} files were read, and every record was skipped or missing"
+                f"the pool has no pair: {len(pairs)} files were read, {left}and every record was skipped or missing"
             )
         for path, n_pairs in pairs.items():
             if n_pairs and n_pairs == blank[path] and self.settings["on_error"] == "raise":
@@ -308,40 +360,59 @@ class _Curation:
         n_passes = max(1, -(-n_pairs // _IDENTITIES_AT_ONCE))
         repeats: dict[int, dict[int, int]] = defaultdict(dict)
         for number_of_pass in range(n_passes):
-            chosen = [column[column % np.uint64(n_passes) == number_of_pass] for column in self._identities()]
+            chosen = [column[column % np.uint64(n_passes) == number_of_pass] for _, column in self._identities()]
             ordered = sort_hashes(np.concatenate(chosen))
             again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
             if len(again):
                 self._number_repeats(again, repeats)
         return repeats
 
-    def _identities(self) -> Iterator[np.ndarray]:
+    def _identities(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(rows, identity hashes) of the pairs of each shard, without those that are left out."""
         for number in range(len(self.shards)):
-            yield read_staged(self.staging, number).column("identity").to_numpy()
+            column = read_staged(self.staging, number).column("identity").to_numpy()
+            rows = np.delete(np.arange(len(column)), self.left_out.get(number, []))
+            yield rows, column[rows] if len(rows) < len(column) else column
 
     def _number_repeats(self, again: np.ndarray, repeats: dict[int, dict[int, int]]) -> None:
         """Number the occurrences of the identity hashes `again`, which are ascending."""
         groups: dict[int, list[tuple[tuple[Any, ...], int, int]]] = defaultdict(list)
-        for number, column in enumerate(self._identities()):
+        for number, (rows, column) in enumerate(self._identities()):
             places = np.minimum(np.searchsorted(again, column), len(again) - 1)
-            rows = np.flatnonzero(again[places] == column)
-            if not len(rows):
+            chosen = again[places] == column
+            if not chosen.any():
                 continue
+            rows, hashes = rows[chosen], column[chosen]
             pairs = read_staged(self.staging, number).select(["text", "url"]).take(pa.array(rows)).to_pylist()
             shard = self.shards[number]
-            for row, pair in zip(rows.tolist(), pairs, strict=True):
+            for hash_, row, pair in zip(hashes.tolist(), rows.tolist(), pairs, strict=True):
                 order = (pair["text"], pair["url"] or "", shard.name, shard.start + row, shard.path)
-                groups[int(column[row])].append((order, number, row))
-        for group in groups.values():
-            for occurrence, (_, number, row) in enumerate(sorted(group)):
+                groups[int(hash_)].append((order, number, row))
+        for hash_, group in groups.items():
+            # An old run's pair keeps the identity that it has; what it once told apart has its number, too.
+            new = sorted(member for member in group if member[1] >= len(self.old_parts))
+            free = self._free_occurrences(hash_) if len(new) < len(group) else count(0)
+            for (_, number, row), occurrence in zip(new, free, strict=False):
                 if occurrence:
                     repeats[number][row] = occurrence
 
+    def _free_occurrences(self, identity_hash: int) -> Iterator[int]:
+        """The numbers (1, 2, ...) under which the old run has told no pair of this identity apart."""
+        taken = self.old.identity_hashes if self.old is not None else np.zeros(0, np.uint64)
+        for occurrence in count(1):
+            if not np.any(taken == np.uint64(told_apart(identity_hash, occurrence))):
+                yield occurrence
+
     def _finish(
-        self, reports: list[dict[str, Any]], parts: list[dict[str, Any]], counts: np.ndarray, repeated_ids: int
+        self,
+        reports: list[dict[str, Any]],
+        parts: list[dict[str, Any]],
+        counts: np.ndarray,
+        repeated_ids: int,
+        duplicates: dict[str, int],
     ) -> None:
-        skipped = Counter(self.opening.reasons)
-        located = list(self.opening.located)
+        skipped = Counter(self.skipped.reasons)
+        located = list(self.skipped.located)
         for report in reports:
             skipped.update(report["skipped"])
             located += report["located"]
@@ -355,16 +426,26 @@ class _Curation:
             with write_atomically(self.folder / name) as file:
                 frame.write_parquet(file, compression="zstd")
             tables[name] = file_digest(self.folder / name)
-        pairs = sum(report["pairs"] for report in reports)
+        before = None if self.old is None else self.old.manifest
+        filtered = Counter(before["filtered"] if before else {})
+        for report in reports:
+            filtered.update(report["filtered"])
+        n_matched = sum(report["matched_pairs"] for report in reports)
+        n_passed = sum(report["pairs"] for report in reports)
+        n_dropped = sum(len(rows) for rows in self.left_out.values())
+        dropped_before = before["totals"]["duplicates"] if before else 0
+        if kind := self.settings["drop_duplicates"]:
+            duplicates = {**duplicates, kind: duplicates[kind] + dropped_before}
         totals = {
-            "read": pairs + skipped.total(),
-            "pairs": pairs,
+            "read": n_passed + dropped_before + skipped.total() + filtered.total(),
+            "pairs": n_passed - n_dropped,
             "skipped": skipped.total(),
-            "duplicates": 0,
-            "filtered": 0,
-            "matched_pairs": sum(report["matched_pairs"] for report in reports),
+            "duplicates": n_dropped + dropped_before,
+            "filtered": filtered.total(),
+            "matched_pairs": n_matched
+            - sum(staged_matched(self.staging, n, rows) for n, rows in self.left_out.items()),
             "matches": int(counts.sum()),
-            "repeated_ids": repeated_ids,
+            "repeated_ids": repeated_ids + (before["totals"]["repeated_ids"] if before else 0),
         }
         identity = json.dumps([_comparable(self.settings), [part["xxh3_128"] for part in parts]], sort_keys=True)
         manifest = {
@@ -387,6 +468,8 @@ class _Curation:
             },
             "totals": totals,
             "skipped": dict(sorted(skipped.items())),
+            "filtered": dict(sorted(filtered.items())),
+            "duplicates": duplicates,
             "tables": tables,
             "parts": [
                 {"shard": shard.name, "start": shard.start, **part}

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import struct
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,11 +28,27 @@ from metaclip_core.matching import Matcher, Matches
 from metaclip_core.metadata import Metadata
 from metaclip_core.pools import read_shard
 from metaclip_core.pools.record import Shard
+from metaclip_core.selection import Selection
 from metaclip_core.storage import file_digest, write_array, write_atomically, write_json
 from metaclip_core.strings import hash_each
 
-__all__ = ["CountContext", "MatchContext", "SkipLog", "ThresholdContext", "count_group", "match_shard", "read_counts",
-           "read_staged", "threshold_part"]  # fmt: skip
+__all__ = [
+    "STAGED_SCHEMA",
+    "CountContext",
+    "MatchContext",
+    "SkipLog",
+    "StagedShard",
+    "Staging",
+    "ThresholdContext",
+    "count_group",
+    "match_shard",
+    "matches_of",
+    "read_counts",
+    "read_staged",
+    "staged_matched",
+    "threshold_part",
+    "told_apart",
+]
 
 PART_ROWS = 65_536  # rows of a row group: what a page reads to show one pair
 # Hardly a value comes twice but the archive's name: looking for doubles takes time, and makes the file larger.
@@ -87,6 +105,7 @@ class MatchContext:
     on_error: str
     staging: Path
     n_threads: int | None
+    selection: Selection
 
     @cached_property
     def matcher(self) -> Matcher:
@@ -96,35 +115,68 @@ class MatchContext:
         return {name: value for name, value in self.__dict__.items() if name != "matcher"}
 
 
-def match_shard(context: MatchContext, item: tuple[int, Shard]) -> dict[str, Any]:
-    """Match one shard into `staging/NNNNN.arrow`; `NNNNN.json` beside it, written last, says that it is complete.
+class Staging:
+    """A matched shard on its way: `staging/NNNNN.arrow`, and `NNNNN.json`, written last, to say that it is complete."""
 
-    Returns that document: pairs, matches, matched and blank pairs, skipped by reason, located skips.
-    """
+    def __init__(self, folder: Path, number: int) -> None:
+        self._arrow, self._marker = folder / f"{number:05d}.arrow", folder / f"{number:05d}.json"
+
+    def report(self) -> dict[str, Any] | None:
+        """The document of a complete one: pairs, matches, matched and blank pairs, filtered, skipped, located skips."""
+        return json.loads(self._marker.read_bytes()) if self._marker.exists() else None
+
+    @contextmanager
+    def writer(self) -> Iterator[_StagedWriter]:
+        """Takes batches of STAGED_SCHEMA, and counts what is in them."""
+        with write_atomically(self._arrow) as file, pa.ipc.new_file(file, STAGED_SCHEMA) as writer:
+            yield _StagedWriter(writer)
+
+    def finish(
+        self, totals: dict[str, int], log: SkipLog | None = None, filtered: Counter[str] | None = None
+    ) -> dict[str, Any]:
+        report = {
+            **totals,
+            "filtered": dict(sorted(filtered.items())) if filtered else {},
+            "skipped": dict(sorted(log.reasons.items())) if log else {},
+            "located": log.located if log else [],
+        }
+        write_json(self._marker, report)
+        return report
+
+
+class _StagedWriter:
+    def __init__(self, writer: Any) -> None:
+        self._writer = writer
+        self.totals = {"pairs": 0, "matches": 0, "matched_pairs": 0, "blank_texts": 0}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        self._writer.write_batch(batch)
+        lengths = pc.list_value_length(batch.column("entry_ids"))
+        blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(batch.column("text"))), 0)
+        self.totals["pairs"] += batch.num_rows
+        self.totals["matches"] += pc.sum(lengths).as_py() or 0
+        self.totals["matched_pairs"] += pc.sum(pc.greater(lengths, 0)).as_py() or 0
+        self.totals["blank_texts"] += pc.sum(blank).as_py() or 0
+
+
+def match_shard(context: MatchContext, item: tuple[int, Shard]) -> dict[str, Any]:
+    """Match one shard into its staged file, and return its report (`Staging.report`)."""
     number, shard = item
-    marker = context.staging / f"{number:05d}.json"
-    if marker.exists():
-        return json.loads(marker.read_bytes())
-    log = SkipLog.empty(context.on_error)
-    totals = {"pairs": 0, "matches": 0, "matched_pairs": 0, "blank_texts": 0}
-    with (
-        write_atomically(context.staging / f"{number:05d}.arrow") as file,
-        pa.ipc.new_file(file, STAGED_SCHEMA) as writer,
-    ):
-        for batch in read_shard(shard, log):
+    staging = Staging(context.staging, number)
+    if report := staging.report():
+        return report
+    log, filtered = SkipLog.empty(context.on_error), Counter[str]()
+    with staging.writer() as staged:
+        for every in read_shard(shard, log):
+            batch = context.selection.select(every, filtered)
+            if not batch.num_rows:
+                continue
             matches = context.matcher.match(batch.column("text"), n_threads=context.n_threads)
             columns = [batch.column(name) for name in STAGED_SCHEMA.names[2:-1]]
             identity = batch.column("identity")
             arrays = [pa.array(hash_each(identity)), _uids(identity), *columns, matches.to_arrow()]
-            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=STAGED_SCHEMA))
-            totals["pairs"] += len(matches)
-            totals["matches"] += len(matches.entry_ids)
-            totals["matched_pairs"] += int(np.count_nonzero(np.diff(matches.indptr)))
-            blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(batch.column("text"))), 0)
-            totals["blank_texts"] += pc.sum(blank).as_py() or 0
-    report = {**totals, "skipped": dict(sorted(log.reasons.items())), "located": log.located}
-    write_json(marker, report)
-    return report
+            staged.add(pa.RecordBatch.from_arrays(arrays, schema=STAGED_SCHEMA))
+    return staging.finish(staged.totals, log, filtered)
 
 
 def _uids(identity: pa.LargeStringArray) -> pa.LargeStringArray:
@@ -142,7 +194,8 @@ def read_staged(staging: Path, number: int) -> pa.Table:
         raise RunError(f"{path}: damaged ({error}); delete the file and the .json beside it, and run again") from error
 
 
-def _matches_of(table: pa.Table) -> Matches:
+def matches_of(table: pa.Table) -> Matches:
+    """The column `entry_ids`."""
     column = table.column("entry_ids").combine_chunks() if table.num_rows else pa.array([], STAGED_SCHEMA[-1].type)
     lists = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
     indptr = lists.offsets.to_numpy()
@@ -155,6 +208,7 @@ class CountContext:
 
     staging: Path
     n_entries: int
+    left_out: dict[int, np.ndarray]  # the rows of a shard that don't count
 
 
 def count_group(context: CountContext, item: tuple[int, int, range]) -> None:
@@ -171,8 +225,12 @@ def count_group(context: CountContext, item: tuple[int, int, range]) -> None:
         if level:
             counts += read_counts(context.staging, level - 1, below)
             continue
-        for chunk in read_staged(context.staging, below).column("entry_ids").chunks:
+        table = read_staged(context.staging, below)
+        for chunk in table.column("entry_ids").chunks:
             counts += np.bincount(chunk.flatten().to_numpy(), minlength=context.n_entries)
+        if below in context.left_out:
+            left_out = matches_of(table.take(pa.array(context.left_out[below])))
+            counts -= np.bincount(left_out.entry_ids, minlength=context.n_entries)
     write_array(path, counts)
 
 
@@ -187,6 +245,12 @@ def read_counts(staging: Path, level: int, number: int) -> np.ndarray:
         return np.load(path)
     except (OSError, ValueError, EOFError) as error:
         raise RunError(f"{path}: damaged ({error}); delete it, and run again") from error
+
+
+def staged_matched(staging: Path, number: int, rows: np.ndarray) -> int:
+    """How many of these rows of a matched shard an entry matches."""
+    lists = read_staged(staging, number).column("entry_ids").take(pa.array(rows))
+    return int(pc.sum(pc.greater(pc.list_value_length(lists), 0)).as_py() or 0)
 
 
 @dataclass(frozen=True)
@@ -205,21 +269,32 @@ def told_apart(identity_hash: int, occurrence: int) -> int:
     return xxhash.xxh64_intdigest(struct.pack("<QQ", identity_hash, occurrence))
 
 
-def threshold_part(context: ThresholdContext, item: tuple[int, dict[int, int]]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class StagedShard:
+    """A matched shard: its number, which occurrence its rows that repeat an identity are, and the rows to leave out."""
+
+    number: int
+    repeats: dict[int, int]
+    left_out: np.ndarray | None = None
+
+
+def threshold_part(context: ThresholdContext, item: StagedShard) -> dict[str, Any]:
     """Write `parts/NNNNN.parquet`: the staged pairs with their keep_t.
 
-    `item`: the shard's number, and for rows that repeat an identity which occurrence they are.
     Returns the part's name, rows, size in bytes and digest.
     """
-    number, repeats = item
+    number = item.number
     path = context.parts / f"{number:05d}.parquet"
     if not path.exists():
         table = read_staged(context.staging, number)
         identities = table.column("identity").to_numpy().copy()
-        for row, occurrence in repeats.items():
+        for row, occurrence in item.repeats.items():
             identities[row] = told_apart(int(identities[row]), occurrence)
+        if item.left_out is not None:
+            kept = np.delete(np.arange(table.num_rows), item.left_out)
+            table, identities = table.take(pa.array(kept)), identities[kept]
         keep_t = keep_thresholds(
-            _matches_of(table), context.counts, metadata=context.metadata, identities=identities, seed=context.seed
+            matches_of(table), context.counts, metadata=context.metadata, identities=identities, seed=context.seed
         )
         table = table.set_column(0, STAGED_SCHEMA.field("identity"), pa.array(identities))
         table = table.append_column(pa.field("keep_t", pa.float64(), nullable=False), pa.array(keep_t))

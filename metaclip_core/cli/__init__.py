@@ -12,7 +12,7 @@ from metaclip_core.errors import MetaclipError, SettingsError
 
 __all__ = ["main"]
 
-COMMANDS = ("curate", "info", "export", "embed", "search", "metadata", "dashboard")
+COMMANDS = ("curate", "append", "info", "export", "embed", "search", "metadata", "dashboard")
 """Modules of this package, in the order of `metaclip --help`; each has `add(commands)`, which adds its parser."""
 
 

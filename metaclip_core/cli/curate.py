@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from metaclip_core.cli.options import positive
+from metaclip_core.cli.options import add_workers
+
+__all__ = ["run_summary"]
 
 if TYPE_CHECKING:
     from metaclip_core.run import Run
@@ -31,12 +33,17 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--text-column", metavar="C", help="the column of the text, where no usual name is found")
     parser.add_argument("--id-column", metavar="C", help="the column of a unique id; `uid` is found by itself")
+    parser.add_argument("--filter", metavar="SQL", help="keep the pairs for which it is true, such as "
+                        "\"similarity > 0.3 AND punsafe < 0.5 AND LANGUAGE = 'en'\", on the pool's own columns")  # fmt: skip
+    parser.add_argument(
+        "--language", nargs="+", default=[], metavar="L", help="keep texts identified as such: en de ..."
+    )
+    parser.add_argument("--drop-duplicates", choices=("pair", "url", "text"),
+                        help="of pairs with the same text and address, address or text keep the first; all are counted")  # fmt: skip
     parser.add_argument("--boundaries", default="space", metavar="MODE",
                         help="space: an entry stands between spaces; script: it needs none beside Chinese, Thai, ...")  # fmt: skip
     parser.add_argument("--engine", default="local", help="local (processes), or ray (needs the extra `ray`)")
-    parser.add_argument(
-        "--workers", type=positive, metavar="N", help="processes; by default one a core, at most one a shard"
-    )
+    add_workers(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (0)")
     parser.add_argument("--on-error", default="raise", choices=("raise", "skip"), help="what a bad record does (raise)")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of other settings")
@@ -57,6 +64,9 @@ def _run(options: argparse.Namespace) -> None:
             format=options.format,
             text_column=options.text_column,
             id_column=options.id_column,
+            filter=options.filter,
+            languages=options.language,
+            drop_duplicates=options.drop_duplicates,
             boundaries=options.boundaries,
             engine=options.engine,
             workers=options.workers or available_cores(),
@@ -65,10 +75,10 @@ def _run(options: argparse.Namespace) -> None:
             overwrite=options.overwrite,
             on_progress=show,
         )
-    print("\n".join(_summary(run)))
+    print("\n".join(run_summary(run)))
 
 
-def _summary(run: Run) -> Iterator[str]:
+def run_summary(run: Run) -> Iterator[str]:
     """What was read, and whatever of it was left out or is odd."""
     totals, metadata = run.totals, run.manifest["metadata"]
     yield (
@@ -77,6 +87,11 @@ def _summary(run: Run) -> Iterator[str]:
     )
     if skipped := run.manifest["skipped"]:
         yield f"skipped: {totals['skipped']:,} ({_counted(skipped)}), listed in {run.path / 'skipped.parquet'}"
+    if filtered := run.manifest["filtered"]:
+        yield f"filtered: {totals['filtered']:,} (left out by {_counted(filtered)})"
+    if any(run.manifest["duplicates"].values()):
+        dropped = f"{totals['duplicates']:,} dropped" if totals["duplicates"] else "kept"
+        yield f"duplicates: {_counted(run.manifest['duplicates'])}, {dropped}"
     if totals["repeated_ids"]:
         yield f"repeated ids: {totals['repeated_ids']:,}, told apart"
     line = f"entries: {metadata['entries']:,}"

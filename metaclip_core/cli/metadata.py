@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaclip_core.cli.options import positive
+from metaclip_core.cli.options import add_workers, positive
 from metaclip_core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     parser = commands.add_parser("metadata", help="make a metadata: its sources, a merged one, a published one")
     makers = parser.add_subparsers(required=True, metavar="WHAT")
-    for add_maker in (_add_wordnet, _add_unigrams, _add_bigrams, _add_titles, _add_merge, _add_import):
+    for add_maker in (_add_wordnet, _add_unigrams, _add_bigrams, _add_titles, _add_merge, _add_import, _add_to_run):
         add_maker(makers)
 
 
@@ -161,6 +161,36 @@ def _import(options: argparse.Namespace) -> None:
 
     sources = [metadata_argument(argument) for argument in options.sources]
     _show_table(import_metadata(options.list, options.out, sources=sources, counts=options.counts), options)
+
+
+def _add_to_run(makers: Any) -> None:
+    parser = makers.add_parser("add", help="further entries for a finished run, as a new run",
+                               description="Only what is new in the files is matched, over the run's own texts.")  # fmt: skip
+    parser.set_defaults(command=_add)
+    parser.add_argument("run", metavar="RUN", help="a finished run; its settings are those of the new one")
+    parser.add_argument("files", nargs="+", metavar="[NAME=]FILE", help="lists of entries, such as species=birds.txt")
+    parser.add_argument("--out", required=True, metavar="RUN", help="the run directory to write")
+    add_workers(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace another run in --out")
+
+
+def _add(options: argparse.Namespace) -> None:
+    from metaclip_core.cli.curate import run_summary
+    from metaclip_core.extending import add_entries
+    from metaclip_core.kernels.threads import available_cores
+    from metaclip_core.metadata.files import metadata_argument
+    from metaclip_core.progress import shown_progress
+
+    with shown_progress() as show:
+        run = add_entries(
+            options.run,
+            [metadata_argument(argument) for argument in options.files],
+            options.out,
+            workers=options.workers or available_cores(),
+            overwrite=options.overwrite,
+            on_progress=show,
+        )
+    print("\n".join(run_summary(run)))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from metaclip_core.embedding.models import ModelSpec
 
-__all__ = ["add_model", "add_settings", "model_of", "positive", "sources_of"]
+__all__ = ["add_model", "add_settings", "add_workers", "model_of", "positive", "sources_of"]
 
 
 def add_settings(parser: argparse.ArgumentParser, *, t_required: bool = True) -> None:
@@ -29,6 +29,13 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return value
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """`--workers`: processes that share the shards."""
+    parser.add_argument(
+        "--workers", type=positive, metavar="N", help="processes; by default one a core, at most one a shard"
+    )
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

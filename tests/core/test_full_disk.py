@@ -57,7 +57,10 @@ def test_files_that_may_not_grow(
 
 @pytest.mark.parametrize(
     ("n_bytes", "where"),
-    [(100_000, "staging/counts[^:]*: the file would be larger "), (200_000, "entries.parquet: the file would be larger ")],
+    [
+        (100_000, "staging/counts[^:]*: the file would be larger "),
+        (200_000, "entries.parquet: the file would be larger "),
+    ],
 )
 def test_a_table_that_may_not_grow(metaclip: Command, tmp_path: Path, n_bytes: int, where: str) -> None:
     """Files that numpy and polars write, which say otherwise than Python what was wrong."""
