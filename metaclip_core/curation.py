@@ -14,7 +14,7 @@ import json
 import platform
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from metaclip_core.stages import (
     match_shard,
     read_counts,
     read_staged,
+    staged_identities,
     threshold_part,
 )
 from metaclip_core.storage import file_digest, make_folder, storage_errors, write_atomically, write_json
@@ -296,23 +297,22 @@ class _Curation:
         Which pair is the first is a matter of text, file name and row, never of the order of the files.
         """
         n_passes = max(1, -(-n_pairs // _IDENTITIES_AT_ONCE))
-        repeats: dict[int, dict[int, int]] = defaultdict(dict)
+        again = [np.zeros(0, np.uint64)]
         for number_of_pass in range(n_passes):
-            chosen = [column[column % np.uint64(n_passes) == number_of_pass] for column in self._identities()]
-            ordered = sort_hashes(np.concatenate(chosen))
-            again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-            if len(again):
-                self._number_repeats(again, repeats)
+            bounds = 2**64 * number_of_pass // n_passes, 2**64 * (number_of_pass + 1) // n_passes - 1
+            of_pass = [staged_identities(self.staging, number, *bounds) for number in range(len(self.shards))]
+            ordered = sort_hashes(np.concatenate(of_pass))
+            again.append(np.unique(ordered[1:][ordered[1:] == ordered[:-1]]))
+        repeats: dict[int, dict[int, int]] = defaultdict(dict)
+        if any(map(len, again)):
+            self._number_repeats(np.concatenate(again), repeats)
         return repeats
-
-    def _identities(self) -> Iterator[np.ndarray]:
-        for number in range(len(self.shards)):
-            yield read_staged(self.staging, number).column("identity").to_numpy()
 
     def _number_repeats(self, again: np.ndarray, repeats: dict[int, dict[int, int]]) -> None:
         """Number the occurrences of the identity hashes `again`, which are ascending."""
         groups: dict[int, list[tuple[str, str, int, int, int]]] = defaultdict(list)
-        for number, column in enumerate(self._identities()):
+        for number in range(len(self.shards)):
+            column = read_staged(self.staging, number).column("identity").to_numpy()
             places = np.minimum(np.searchsorted(again, column), len(again) - 1)
             rows = np.flatnonzero(again[places] == column)
             if not len(rows):

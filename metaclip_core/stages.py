@@ -22,6 +22,7 @@ import xxhash
 
 from metaclip_core.balancing import keep_thresholds
 from metaclip_core.errors import RecordError, RunError
+from metaclip_core.kernels.sorting import sort_hashes
 from metaclip_core.matching import Matcher, Matches
 from metaclip_core.metadata import Metadata
 from metaclip_core.pools import read_shard
@@ -30,7 +31,7 @@ from metaclip_core.storage import file_digest, write_atomically, write_json
 from metaclip_core.strings import hash_each
 
 __all__ = ["CountContext", "MatchContext", "SkipLog", "ThresholdContext", "count_group", "match_shard", "read_counts",
-           "read_staged", "threshold_part"]  # fmt: skip
+           "read_staged", "staged_identities", "threshold_part"]  # fmt: skip
 
 PART_ROWS = 65_536  # rows of a row group: what a page reads to show one pair
 # Hardly a value comes twice but the archive's name: looking for doubles takes time, and makes the file larger.
@@ -92,7 +93,9 @@ class MatchContext:
 
 
 def match_shard(context: MatchContext, item: tuple[int, Shard]) -> dict[str, Any]:
-    """Match one shard into `staging/NNNNN.arrow`; `NNNNN.json` beside it, written last, says that it is complete.
+    """Match one shard into `staging/NNNNN.arrow`, and its identity hashes, sorted, into `NNNNN.identities.npy`.
+
+    `NNNNN.json` beside them, written last, says that they are complete.
 
     Returns that document: pairs, matches, matched and blank pairs, skipped by reason, located skips.
     """
@@ -102,6 +105,7 @@ def match_shard(context: MatchContext, item: tuple[int, Shard]) -> dict[str, Any
         return json.loads(marker.read_bytes())
     log = SkipLog.empty(context.on_error)
     totals = {"pairs": 0, "matches": 0, "matched_pairs": 0, "blank_texts": 0}
+    identities = [np.zeros(0, np.uint64)]
     with (
         write_atomically(context.staging / f"{number:05d}.arrow") as file,
         pa.ipc.new_file(file, STAGED_SCHEMA) as writer,
@@ -109,18 +113,35 @@ def match_shard(context: MatchContext, item: tuple[int, Shard]) -> dict[str, Any
         for batch in read_shard(shard, log):
             matches = context.matcher.match(batch.column("text"), n_threads=context.n_threads)
             columns = [batch.column(name) for name in STAGED_SCHEMA.names[1:-1]]
-            identity = pa.array(hash_each(batch.column("identity")))
-            writer.write_batch(
-                pa.RecordBatch.from_arrays([identity, *columns, matches.to_arrow()], schema=STAGED_SCHEMA)
-            )
+            identities.append(hash_each(batch.column("identity")))
+            arrays = [pa.array(identities[-1]), *columns, matches.to_arrow()]
+            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=STAGED_SCHEMA))
             totals["pairs"] += len(matches)
             totals["matches"] += len(matches.entry_ids)
             totals["matched_pairs"] += int(np.count_nonzero(np.diff(matches.indptr)))
             blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(batch.column("text"))), 0)
             totals["blank_texts"] += pc.sum(blank).as_py() or 0
+    with write_atomically(_identities_path(context.staging, number)) as file:
+        np.save(file, sort_hashes(np.concatenate(identities)))
     report = {**totals, "skipped": dict(sorted(log.reasons.items())), "located": log.located}
     write_json(marker, report)
     return report
+
+
+def _identities_path(staging: Path, number: int) -> Path:
+    return staging / f"{number:05d}.identities.npy"
+
+
+def staged_identities(staging: Path, number: int, lowest: int, highest: int) -> np.ndarray:
+    """A matched shard's identity hashes from `lowest` to `highest`, both included, ascending; only these are read."""
+    path = _identities_path(staging, number)
+    try:
+        hashes = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise RunError(f"{path}: damaged ({error}); delete {number:05d}.json beside it, and run again") from error
+    return hashes[
+        np.searchsorted(hashes, np.uint64(lowest)) : np.searchsorted(hashes, np.uint64(highest), side="right")
+    ]
 
 
 def read_staged(staging: Path, number: int) -> pa.Table:
