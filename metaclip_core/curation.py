@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 from metaclip_core import __version__
 from metaclip_core.balancing import check_seed
-from metaclip_core.engines import engine_named
+from metaclip_core.engines import MapStage, engine_named
 from metaclip_core.errors import PoolError, RunError, SettingsError
 from metaclip_core.index import INDEX_FOLDER
 from metaclip_core.kernels.sorting import sort_hashes
@@ -95,7 +95,7 @@ def curate(
         raise SettingsError(f"unknown policy {on_error!r} for bad records; there are: raise, skip")
     if workers < 1:
         raise SettingsError(f"workers must be 1 or more, got {workers}")
-    run_map = engine_named(engine)
+    start_workers = engine_named(engine)
     if not isinstance(metadata, Metadata):
         metadata = load_metadata(metadata)
     paths = [pool] if isinstance(pool, str | Path) else list(pool)
@@ -129,7 +129,8 @@ def curate(
             _tidy(folder)
             return open_run(folder)
         job = _Curation(folder, settings, shards, metadata, opening, on_progress or (lambda progress: None))
-        job.run(run_map, workers)
+        with start_workers(workers) as map_stage:
+            job.run(map_stage, workers)
     finally:
         lock.release()
     return open_run(folder)
@@ -224,26 +225,26 @@ class _Curation:
         self.opening, self.on_progress = opening, on_progress
         self.staging, self.parts = folder / "staging", folder / "parts"
 
-    def run(self, run_map: Any, workers: int) -> None:
+    def run(self, map_stage: MapStage, workers: int) -> None:
         plan = {"format_version": FORMAT_VERSION, "settings": self.settings, "shards": [asdict(s) for s in self.shards]}
         write_json(self.folder / "plan.json", plan)
         for folder in (self.staging, self.parts):
             make_folder(folder)
-        reports = self._match(run_map, workers)
+        reports = self._match(map_stage, workers)
         self._check(reports)
-        counts = self._count(run_map, workers)
+        counts = self._count(map_stage)
         repeats = self._repeated_identities(sum(report["pairs"] for report in reports))
-        parts = self._threshold(run_map, workers, counts, repeats)
+        parts = self._threshold(map_stage, counts, repeats)
         self._finish(reports, parts, counts, sum(len(rows) for rows in repeats.values()))
 
-    def _match(self, run_map: Any, workers: int) -> list[dict[str, Any]]:
+    def _match(self, map_stage: MapStage, workers: int) -> list[dict[str, Any]]:
         n_threads = None if workers == 1 else 1
         context = MatchContext(
             self.metadata, self.settings["boundaries"], self.settings["on_error"], self.staging, n_threads
         )
-        return self._collect("match", run_map(match_shard, context, list(enumerate(self.shards)), workers=workers))
+        return self._collect("match", map_stage(match_shard, context, list(enumerate(self.shards))))
 
-    def _count(self, run_map: Any, workers: int) -> np.ndarray:
+    def _count(self, map_stage: MapStage) -> np.ndarray:
         """The counts of the whole pool, added up as a tree: no worker, and not this process, reads them all."""
         context = CountContext(self.staging, len(self.metadata))
         level, n_below = 0, len(self.shards)
@@ -252,18 +253,18 @@ class _Curation:
                 range(n_below)[first : first + _COUNTS_IN_A_GROUP] for first in range(0, n_below, _COUNTS_IN_A_GROUP)
             ]
             items = [(level, number, group) for number, group in enumerate(groups)]
-            for _ in run_map(count_group, context, items, workers=workers):
+            for _ in map_stage(count_group, context, items):
                 pass
             if len(groups) == 1:
                 return read_counts(self.staging, level, 0)
             level, n_below = level + 1, len(groups)
 
     def _threshold(
-        self, run_map: Any, workers: int, counts: np.ndarray, repeats: dict[int, dict[int, int]]
+        self, map_stage: MapStage, counts: np.ndarray, repeats: dict[int, dict[int, int]]
     ) -> list[dict[str, Any]]:
         context = ThresholdContext(self.metadata, counts, self.settings["seed"], self.staging, self.parts)
         items = [(number, repeats.get(number, {})) for number in range(len(self.shards))]
-        return self._collect("threshold", run_map(threshold_part, context, items, workers=workers))
+        return self._collect("threshold", map_stage(threshold_part, context, items))
 
     def _collect(self, stage: str, results: Any) -> list[dict[str, Any]]:
         collected: list[Any] = [None] * len(self.shards)
