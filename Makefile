@@ -1,10 +1,11 @@
 # make app   the dashboard on the embedded sample        make test   every test
 # make lint  ruff and mypy                               make fix    let ruff format and mend what it can
+# make bench the short benchmarks (docs/performance.md)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: app test lint fix clean
+.PHONY: app test lint fix bench clean
 app: $(VENV)/.app
 	$(BIN)/metaclip dashboard
 
@@ -19,6 +20,11 @@ lint: $(VENV)/.dev
 fix: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/matching.py --repeats 3
+	$(BIN)/python benchmarks/balancing.py --pairs 1e6 --repeats 3
+	$(BIN)/python benchmarks/pipeline.py --pairs 1e6
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -19,6 +19,7 @@ A message says what was got, where, and what to do. Foreign errors are wrapped w
 from __future__ import annotations
 
 __all__ = [
+    "MEND",
     "EmbeddingError",
     "EngineError",
     "MetaclipError",
@@ -32,6 +33,9 @@ __all__ = [
     "SettingsError",
     "StorageError",
 ]
+
+MEND = "restore it, or curate again with --overwrite"
+"""What to do about a damaged run."""
 
 
 class MetaclipError(Exception):

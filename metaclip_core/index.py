@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from metaclip_core.errors import RunError, StorageError
+from metaclip_core.errors import MEND, RunError, StorageError
 from metaclip_core.matching import Matches
-from metaclip_core.storage import make_folder, write_atomically
+from metaclip_core.storage import make_folder, remove_leftovers, write_atomically
 
 __all__ = ["INDEX_FOLDER", "Index", "open_index"]
 
@@ -49,6 +49,7 @@ def open_index(run: Path, parts: Sequence[Path], n_pairs: int, n_matches: int) -
             make_folder(folder)
             with FileLock(folder / ".lock"):  # two sessions that open the run at once make it once
                 if (arrays := _map(folder, shapes, newest)) is None:
+                    remove_leftovers(folder)
                     _write(folder, parts, shapes)
                     arrays = _map(folder, shapes, newest)
         except (StorageError, OSError):
@@ -123,9 +124,9 @@ def _chunks(parts: Sequence[Path], shapes: _Shapes) -> Iterator[tuple[str, np.nd
                     if n_matches > shapes["entry_ids"][1] or n_pairs > shapes["identities"][1]:
                         break
         except (OSError, pa.ArrowException) as error:
-            raise RunError(f"{path}: can't be read as a part of the run: {error}; curate again") from error
+            raise RunError(f"{path}: damaged ({error}); {MEND}") from error
     if (n_pairs, n_matches) != (shapes["identities"][1], shapes["entry_ids"][1]):
         raise RunError(
             f"{parts[0].parent if parts else 'the run'}: {n_pairs:,} pairs and {n_matches:,} matches, the manifest says "
-            f"{shapes['identities'][1]:,} and {shapes['entry_ids'][1]:,}; curate again"
+            f"{shapes['identities'][1]:,} and {shapes['entry_ids'][1]:,}; {MEND}"
         )

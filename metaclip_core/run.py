@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from metaclip_core.balancing import Balance
-from metaclip_core.errors import RunError, SettingsError
+from metaclip_core.errors import MEND, RunError, SettingsError
 from metaclip_core.index import Index, open_index
 from metaclip_core.matching import Matches
 from metaclip_core.metadata.table import enabled_entries, source_masks
@@ -165,16 +165,13 @@ class Run:
         )
 
 
-_MEND = "restore it, or curate again with --overwrite"
-
-
 @contextmanager
 def _damage(path: Path) -> Iterator[None]:
     """Turn what reading a file of a run can raise into a RunError: a large run's content is not checked when opened."""
     try:
         yield
     except (OSError, ValueError, pa.ArrowException, pl.exceptions.PolarsError) as error:
-        raise RunError(f"{path}: damaged ({error}); {_MEND}") from error
+        raise RunError(f"{path}: damaged ({error}); {MEND}") from error
 
 
 def _read_table(path: Path) -> pl.DataFrame:
@@ -203,7 +200,7 @@ def _open(folder: Path) -> Run:
         manifest = json.loads(manifest_path.read_bytes())
         version = manifest["format_version"]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise RunError(f"{manifest_path}: damaged, not the manifest of a run; {_MEND}") from error
+        raise RunError(f"{manifest_path}: damaged, not the manifest of a run; {MEND}") from error
     if version != FORMAT_VERSION:
         raise RunError(
             f"{manifest_path}: a run of format version {version}, this program reads {FORMAT_VERSION}; "
@@ -228,13 +225,13 @@ def _verify(run: Run) -> None:
         _ = {name: run.manifest["metadata"][name] for name in ("entries", "files", "dropped", "never_matches")}
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise RunError(f"{manifest_path}: incomplete ({what}); {_MEND}") from error
+        raise RunError(f"{manifest_path}: incomplete ({what}); {MEND}") from error
     if rows != totals["pairs"]:
-        raise RunError(f"{manifest_path}: its parts hold {rows:,} pairs, not {totals['pairs']:,} as it says; {_MEND}")
+        raise RunError(f"{manifest_path}: its parts hold {rows:,} pairs, not {totals['pairs']:,} as it says; {MEND}")
     check_content = sum(sizes.values()) <= VERIFY_BYTES
     for name, size in sizes.items():
         path = run.path / name
         if not path.exists():
-            raise RunError(f"{path}: missing, the run is incomplete; {_MEND}")
+            raise RunError(f"{path}: missing, the run is incomplete; {MEND}")
         if path.stat().st_size != size or (check_content and file_digest(path)["xxh3_128"] != digests[name]):
-            raise RunError(f"{path}: altered since the run was written; {_MEND}")
+            raise RunError(f"{path}: altered since the run was written; {MEND}")

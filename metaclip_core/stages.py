@@ -29,7 +29,7 @@ from metaclip_core.metadata import Metadata
 from metaclip_core.pools import read_shard
 from metaclip_core.pools.record import Shard
 from metaclip_core.selection import Selection
-from metaclip_core.storage import file_digest, write_atomically, write_json
+from metaclip_core.storage import file_digest, write_array, write_atomically, write_json
 from metaclip_core.strings import hash_each
 
 __all__ = [
@@ -231,8 +231,7 @@ def count_group(context: CountContext, item: tuple[int, int, range]) -> None:
         if below in context.left_out:
             left_out = matches_of(table.take(pa.array(context.left_out[below])))
             counts -= np.bincount(left_out.entry_ids, minlength=context.n_entries)
-    with write_atomically(path) as file:
-        np.save(file, counts)
+    write_array(path, counts)
 
 
 def counts_path(staging: Path, level: int, number: int) -> Path:

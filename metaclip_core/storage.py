@@ -11,13 +11,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import xxhash
 
 from metaclip_core.errors import StorageError
 
-__all__ = ["file_digest", "make_folder", "remove_leftovers", "storage_errors", "write_atomically", "write_json"]
+__all__ = [
+    "file_digest",
+    "make_folder",
+    "remove_leftovers",
+    "storage_errors",
+    "write_array",
+    "write_atomically",
+    "write_json",
+]
 
 _ADVICE = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -31,7 +40,8 @@ _ADVICE = {
 }
 
 
-_RUST_ERROR = re.compile(r"\(os error (\d+)\)")  # how polars says it: its errors have no errno
+# How polars says it: its errors have no errno. numpy's don't either, hence `write_array`.
+_RUST_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
@@ -85,6 +95,17 @@ def write_json(path: Path, value: Any) -> None:
     """Write one JSON document atomically, indented, in UTF-8."""
     with write_atomically(path) as file:
         file.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array atomically as .npy.
+
+    Not by `np.save`, which hides from a full disk's error which one it is.
+    """
+    array = np.ascontiguousarray(array)
+    with write_atomically(path) as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.reshape(-1).view(np.uint8).data)
 
 
 def file_digest(path: Path) -> dict[str, Any]:

@@ -18,8 +18,9 @@ def funnel_metrics(snapshot: Snapshot) -> None:
         (
             "Pairs",
             f"{snapshot.pairs:,}",
-            "in the pool",
-            "Without skipped records and duplicates.",
+            f"of {snapshot.read:,} read" if snapshot.read != snapshot.pairs else "in the pool",
+            f"Read: {snapshot.read:,}. Skipped: {snapshot.skipped:,}; filtered: {snapshot.filtered:,}; duplicates dropped: "
+            f"{snapshot.duplicates:,}.",
         ),
         (
             "Matched",

@@ -28,6 +28,10 @@ class Settings:
 class Snapshot:
     """A run at one t, in numbers and small tables (metaclip_core.distribution has their columns)."""
 
+    read: int
+    skipped: int
+    filtered: int
+    duplicates: int
     pairs: int
     matched: int
     curated: int
@@ -97,6 +101,7 @@ def _snapshot(_run: Run, fingerprint: str, settings: Settings) -> Snapshot:
     after = after_of(_run, settings)
     per_pair = distribution.matches_per_pair(balance, t)
     return Snapshot(
+        **{name: _run.totals[name] for name in ("read", "skipped", "filtered", "duplicates")},
         pairs=_run.n_pairs,
         matched=balance.matched_pairs,
         curated=balance.curated_size(t),

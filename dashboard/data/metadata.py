@@ -13,8 +13,9 @@ from dashboard.data.runs import known_runs
 from metaclip_core.errors import MetadataError
 from metaclip_core.metadata.published import lay_over, load_reference
 from metaclip_core.run import Run
+from metaclip_core.storage import make_folder, write_atomically
 
-__all__ = ["laid_over", "overlaps", "references"]
+__all__ = ["laid_over", "overlaps", "references", "write_list"]
 
 
 def overlaps(run: Run) -> pl.DataFrame:
@@ -52,3 +53,12 @@ def _laid_over(_run: Run, fingerprint: str, path: str, stamp: int) -> pl.DataFra
     if not Path(path).exists():
         raise MetadataError(f"{path}: the file is gone")
     return lay_over(_run.entries, load_reference(path))
+
+
+def write_list(folder: Path, name: str, entries: list[str]) -> Path:
+    """Write a list of entries, one a line, as `name`.txt; returns its path. Raises StorageError."""
+    make_folder(folder)
+    path = folder / f"{name}.txt"
+    with write_atomically(path) as file:
+        file.write("\n".join(entries).encode() + b"\n")
+    return path

@@ -21,6 +21,7 @@ __all__ = [
     "exports_folder",
     "jobs_folder",
     "known_runs",
+    "lists_folder",
     "open_known",
     "roots",
     "runs_folder",
@@ -57,6 +58,11 @@ def runs_folder() -> Path | None:
 def exports_folder() -> Path | None:
     """Where exports started from a page are written; None: nowhere, the app was given no folder."""
     return roots()[0] / "exports" if roots() else None
+
+
+def lists_folder() -> Path | None:
+    """Where lists of entries typed into a page are written; None: nowhere, the app was given no folder."""
+    return roots()[0] / "lists" if roots() else None
 
 
 def jobs_folder() -> Path:

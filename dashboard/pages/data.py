@@ -50,7 +50,8 @@ def about(run: Run) -> None:
     st.text(
         f"{run.name}  ·  fingerprint {run.fingerprint}  ·  format version {manifest['format_version']}\n"
         f"read {totals['read']:,} = pairs {totals['pairs']:,} + skipped {totals['skipped']:,} + duplicates "
-        f"{totals['duplicates']:,} + filtered {totals['filtered']:,};  repeated ids {totals['repeated_ids']:,}"
+        f"{totals['duplicates']:,} + filtered {totals['filtered']:,};  repeated ids {totals['repeated_ids']:,}\n"
+        f"the same twice, dropped or not: {_counts(manifest['duplicates'])};  filtered: {_counts(manifest['filtered'])}"
     )
     files = pl.DataFrame(
         settings["inputs"], schema=["name", "format", "size_bytes", "fingerprint", "path"], orient="row"
@@ -86,6 +87,10 @@ def about(run: Run) -> None:
             csv_download(skipped, name="skipped")
         else:
             st.caption("None: every record was read.")
+
+
+def _counts(numbers: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in numbers.items() if number) or "none"
 
 
 def _plain(value: object) -> str:
@@ -145,6 +150,7 @@ def curate_form() -> None:
     id_column = columns[1].text_input("Id column", key="c_id", placeholder="uid, where there is one").strip() or None
     on_error = columns[2].selectbox("A bad record", ["is skipped and counted", "ends the work"], key="c_error")
     seed = columns[3].number_input("Seed of the draws", min_value=0, max_value=2**53 - 1, value=0, key="c_seed")
+    chosen = more_options()
     if pool:
         show_preview(tuple(found.pools[label] for label in pool), text_column, id_column)
     name = st.text_input("Name of the run", key="c_name", placeholder="letters, digits, - and _").strip()
@@ -165,10 +171,37 @@ def curate_form() -> None:
             str(seed),
         ]
         arguments += ["--on-error", "skip" if on_error == "is skipped and counted" else "raise"]
+        arguments += chosen
         arguments += ["--text-column", text_column] if text_column else []
         arguments += ["--id-column", id_column] if id_column else []
         start(jobs_folder(), arguments, title=f"Curate {name}", out=str(out))
         st.rerun()
+
+
+def more_options() -> list[str]:
+    """What to leave out, as arguments of `metaclip curate`."""
+    with st.expander("Leave pairs out before matching"):
+        columns = st.columns(3, gap="medium", vertical_alignment="bottom")
+        condition = (
+            columns[0]
+            .text_input(
+                "Keep only where",
+                key="c_filter",
+                placeholder="similarity > 0.3 AND punsafe < 0.5",
+                help="SQL on the pool's own columns.",
+            )
+            .strip()
+        )
+        languages = columns[1].text_input("Languages", key="c_languages", placeholder="en de; all").split()
+        doubles = columns[2].selectbox(
+            "Drop duplicates",
+            ["none", "pair", "url", "text"],
+            key="c_doubles",
+            help="Of those with the same, the first is kept.",
+        )
+    arguments = ["--filter", condition] if condition else []
+    arguments += ["--language", *languages] if languages else []
+    return [*arguments, "--drop-duplicates", doubles] if doubles and doubles != "none" else arguments
 
 
 def choose_files(found: Inputs) -> tuple[list[str], list[str]]:

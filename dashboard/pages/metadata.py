@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
 import streamlit as st
 
 from dashboard import charts
 from dashboard.components.figures import chart_with_table, csv_download
+from dashboard.components.jobs import job_list
 from dashboard.components.page import show
 from dashboard.components.tables import count_column, source_table
 from dashboard.data.balances import Settings, snapshot
-from dashboard.data.metadata import laid_over, overlaps, references
+from dashboard.data.metadata import laid_over, overlaps, references, write_list
+from dashboard.data.runs import jobs_folder, lists_folder, runs_folder
+from metaclip_core.jobs import start
 from metaclip_core.run import Run
 
 _POINTS = 2_000
@@ -37,6 +42,8 @@ def page(run: Run, settings: Settings) -> None:
         facts(run)
     st.subheader("Beside another pool", anchor=False)
     beside(run)
+    st.subheader("Add a list of your own", anchor=False)
+    custom_list(run)
 
 
 def facts(run: Run) -> None:
@@ -88,6 +95,31 @@ def beside(run: Run) -> None:
             "log2_ratio": st.column_config.NumberColumn("log2 of the ratio", format="%.1f"),
         },
     )
+
+
+def custom_list(run: Run) -> None:
+    folder, runs = lists_folder(), runs_folder()
+    if folder is None or runs is None:
+        st.info("The app was given no folder to write to: start it with `--root DIR`, or use `metaclip metadata add`.")
+        return
+    st.caption(
+        "Classes of a benchmark, species, products: only they are matched, the other counts stay. It makes a new run."
+    )
+    lines = st.text_area("Entries, one a line", key="m_entries", height=160)
+    left, right = st.columns(2, gap="medium")
+    source = left.text_input("Name of the source", key="m_source", placeholder="species").strip()
+    name = right.text_input("Name of the new run", key="m_run", placeholder="letters, digits, - and _").strip()
+    entries = [line for line in lines.splitlines() if line.strip()]
+    if any(word and not re.fullmatch(r"[\w-]{1,80}", word) for word in (source, name)):
+        st.warning("Names have letters, digits, - and _ only.")
+        return
+    if st.button("Add", key="m_add", type="primary", disabled=not (entries and source and name), icon=":material/add:"):
+        file = write_list(folder, source, entries)
+        arguments = ["metadata", "add", str(run.path), f"{source}={file}", "--out", str(runs / name)]
+        title = f"Add {len(entries):,} entries of {source} to {run.name}"
+        start(jobs_folder(), arguments, title=title, out=str(runs / name))
+        st.rerun()
+    job_list("metadata")
 
 
 show(

@@ -14,7 +14,7 @@ from metaclip_core.errors import PoolError
 from metaclip_core.export.curated import CuratedSet
 from metaclip_core.export.exporter import Advance, Exporter, Task, Written, described
 from metaclip_core.run import Run
-from metaclip_core.storage import write_atomically
+from metaclip_core.storage import write_array
 from metaclip_core.strings import string_buffers
 
 __all__ = ["UID_DTYPE", "DataCompExporter"]
@@ -57,8 +57,7 @@ class DataCompExporter(Exporter):
                 f"{self.curated.run.path}: {repeated:,} uids differ from another only in upper and lower case; "
                 "remove the repeats from the pool and curate again"
             )
-        with write_atomically(folder / "subset.npy") as file:
-            np.save(file, uids)
+        write_array(folder / "subset.npy", uids)
         return Written(files=[described(folder, "subset.npy")], pairs=len(uids))
 
 

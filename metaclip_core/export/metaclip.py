@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from metaclip_core.export.exporter import Advance, Exporter, Task, Written, described
-from metaclip_core.storage import make_folder, write_atomically, write_json
+from metaclip_core.storage import make_folder, write_array, write_atomically, write_json
 
 __all__ = ["MetaclipExporter", "t_name"]
 
@@ -69,5 +69,4 @@ class MetaclipExporter(Exporter):
 
 def _save(path: Path, array: np.ndarray) -> None:
     make_folder(path.parent)
-    with write_atomically(path) as file:
-        np.save(file, array)
+    write_array(path, array)

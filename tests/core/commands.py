@@ -52,6 +52,8 @@ def curate_arguments(folder: Path, out: Path, workers: int = 1) -> list[Any]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below the folder, but for the lock."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path != folder / ".lock")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+    """Every file that curate writes, but for the lock: the index comes when matches are asked for."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {
+        name: path.read_bytes() for name, path in files.items() if name != ".lock" and not name.startswith("index/")
+    }

@@ -202,8 +202,10 @@ def test_a_large_run_is_checked_when_it_is_read(
     size = (run / name).stat().st_size
     (run / name).write_bytes(b"PAR1" + bytes(size - 8) + b"PAR1")
     assert open_run(run).n_pairs == 400
-    assert metaclip("info", run, "-t", "5").complaint.startswith(f"{run / name}: damaged (")
-    with pytest.raises(RunError, match="damaged"):
+    complaint = metaclip("info", run, "-t", "5").complaint
+    assert complaint.startswith(f"{run / name}: ")
+    assert "curate again" in complaint
+    with pytest.raises(RunError, match="curate again"):
         open_run(run).balance()
 
 
@@ -213,4 +215,17 @@ def test_matches_that_are_not_counted(run: Path, metaclip: Command) -> None:
         edit(run, lambda manifest, wrong=wrong: manifest["totals"].update(matches=wrong))
         complaint = metaclip("info", run, "-t", "5").complaint
         assert complaint.startswith(str(run))
-        assert "curate again with --overwrite" in complaint
+        assert "curate again" in complaint
+
+
+@pytest.mark.parametrize("name", ["indptr", "entry_ids", "identities"])
+def test_an_index_that_is_cut_or_was_never_finished_is_made_anew(run: Path, metaclip: Command, name: str) -> None:
+    figures = metaclip("info", run, "-t", "5", "--json").out
+    path = run / f"index/{name}.npy"
+    whole = path.read_bytes()
+    (run / f"index/.{name}.npy.77.tmp").write_bytes(whole[:99])  # of a killed process
+    for data in (b"", whole[:50], whole[:-1], None):
+        path.unlink() if data is None else path.write_bytes(data)
+        assert metaclip("info", run, "-t", "5", "--json").out == figures
+        assert path.read_bytes() == whole
+    assert not list((run / "index").glob(".*.tmp"))

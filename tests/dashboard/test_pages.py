@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard.state import nearest_stop, t_ladder
-from metaclip_core import Run, curate
+from metaclip_core import Run, curate, open_run
 from metaclip_core.comparison import compare
 from metaclip_core.jobs import jobs_in
 
@@ -439,6 +439,22 @@ def test_the_metadata_page_shows_sources_overlaps_and_another_pool(
     counts = {row["entry"]: (row["mine"], row["published"]) for row in table.iter_rows(named=True)}
     assert counts == {"a": (240, 3), "dog": (120, 1), "cat": (80, 0), "boat": (80, 2), "small dog": (40, 0)}
     assert {trace["name"] for trace in chart(app, "against_reference")["data"]} == {"entries", "equal shares"}
+
+
+def test_a_list_is_added_from_the_page_as_a_new_run(open_page: OpenPage, workspace: Path, small_run: Run) -> None:
+    app = open_page("metadata")
+    app.text_area(key="m_entries").set_value("mat\nred boat\n\n")
+    app.text_input(key="m_source").set_value("mine")
+    app.text_input(key="m_run").set_value("larger").run()
+    app.button(key="m_add").click().run()
+    assert not app.exception
+    assert done(workspace.parent / "jobs") == "done"
+    run = open_run(workspace / "runs/larger")
+    assert run.source_names == (*small_run.source_names, "mine")
+    counts = dict(run.entries.select("entry", "count").iter_rows())
+    assert (counts["mat"], counts["red boat"], counts["dog"]) == (40, 40, 120)
+    app.text_input(key="m_run").set_value("../x").run()
+    assert "letters, digits" in app.warning[0].value
 
 
 # Functions
