@@ -86,7 +86,10 @@ def run_summary(run: Run) -> Iterator[str]:
         f"{totals['matched_pairs']:,} matched, {totals['matches']:,} matches"
     )
     if skipped := run.manifest["skipped"]:
-        yield f"skipped: {totals['skipped']:,} ({_counted(skipped)}), listed in {run.path / 'skipped.parquet'}"
+        n_listed = run.skipped.height
+        which = "" if n_listed == totals["skipped"] else f"{n_listed:,} of them "
+        listed = f", {which}listed in {run.path / 'skipped.parquet'}" if n_listed else ""
+        yield f"skipped: {totals['skipped']:,} ({_counted(skipped)}){listed}"
     if filtered := run.manifest["filtered"]:
         yield f"filtered: {totals['filtered']:,} (left out by {_counted(filtered)})"
     if any(run.manifest["duplicates"].values()):

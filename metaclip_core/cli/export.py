@@ -35,6 +35,7 @@ def _run(options: argparse.Namespace) -> None:
             format=options.format,
             sources=sources_of(options),
             seed=options.seed,
+            counts=options.counts,
             pairs_per_file=options.pairs_per_file,
             overwrite=options.overwrite,
             on_progress=show,

@@ -10,6 +10,8 @@ from metaclip_core.cli.options import add_settings, sources_of
 from metaclip_core.cli.output import json_text
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from metaclip_core.run import Run
 
 __all__ = ["run_info"]
@@ -26,11 +28,21 @@ def add(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
-def run_info(run: Run, t: float, *, sources: Sequence[str] | None = None, seed: int | None = None) -> dict[str, Any]:
-    """The figures of `metaclip info`; the names are part of the contract, shares are 0 to 1."""
+def run_info(
+    run: Run,
+    t: float,
+    *,
+    sources: Sequence[str] | None = None,
+    seed: int | None = None,
+    counts: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """The figures of `metaclip info`; the names are part of the contract, shares are 0 to 1.
+
+    `counts`: of a larger pool, see `Run.balance`; `matches`, `matched_entries`, `tail_share` and `head_entries` are its.
+    """
     from metaclip_core import distribution
 
-    balance = run.balance(sources=sources, seed=seed)
+    balance = run.balance(sources=sources, seed=seed, counts=counts)
     return {
         **{name: run.totals[name] for name in ("read", "pairs", "skipped", "duplicates", "filtered")},
         "repeated_ids": run.totals["repeated_ids"],
@@ -50,9 +62,12 @@ def run_info(run: Run, t: float, *, sources: Sequence[str] | None = None, seed: 
 
 
 def _run(options: argparse.Namespace) -> None:
+    from metaclip_core.metadata.published import counts_of_whole
     from metaclip_core.run import open_run
 
-    figures = run_info(open_run(options.run), options.t, sources=sources_of(options), seed=options.seed)
+    run = open_run(options.run)
+    counts = counts_of_whole(options.counts, run.entries) if options.counts else None
+    figures = run_info(run, options.t, sources=sources_of(options), seed=options.seed, counts=counts)
     if options.json:
         print(json_text(figures))
         return

@@ -12,10 +12,12 @@ __all__ = ["add_model", "add_settings", "add_workers", "model_of", "positive", "
 
 
 def add_settings(parser: argparse.ArgumentParser, *, t_required: bool = True) -> None:
-    """`-t`, `--sources` and `--seed`: a run under one setting."""
+    """`-t`, `--sources`, `--seed` and `--counts`: a run under one setting."""
     parser.add_argument("-t", dest="t", type=float, required=t_required, metavar="T", help="the threshold")
     parser.add_argument("--sources", metavar="A,B", help="the metadata sources that are on (all); empty for none")
     parser.add_argument("--seed", type=int, metavar="N", help="of the draws (the run's own)")
+    parser.add_argument("--counts", metavar="WHOLE", help="balance by the counts of the whole that this pool is a part of: "
+                        "its run, or a file of entries and counts")  # fmt: skip
 
 
 def sources_of(options: argparse.Namespace) -> list[str] | None:

@@ -38,6 +38,7 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from metaclip_core.distribution import default_t
+    from metaclip_core.metadata.published import counts_of_whole
     from metaclip_core.run import open_run
     from metaclip_core.search import Filters, Searcher
 
@@ -45,7 +46,8 @@ def _run(options: argparse.Namespace) -> None:
         raise SettingsError("one query, please: a TEXT, --picture FILE or --like ROW")
     run = open_run(options.run)
     searcher = Searcher.open(run, model_of(options) if options.model else None)
-    balance = run.balance(sources=sources_of(options), seed=options.seed)
+    counts = counts_of_whole(options.counts, run.entries) if options.counts else None
+    balance = run.balance(sources=sources_of(options), seed=options.seed, counts=counts)
     t = default_t(run.balance()) if options.t is None else options.t
     filters = Filters(status=options.status, entry=options.entry, source=options.source, words=options.words)
     vector = _vector(searcher, options)

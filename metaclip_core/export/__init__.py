@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from metaclip_core import __version__
 from metaclip_core.balancing import check_t
 from metaclip_core.errors import SettingsError
@@ -23,6 +25,7 @@ from metaclip_core.export.metaclip import MetaclipExporter
 from metaclip_core.export.parquet import ParquetExporter
 from metaclip_core.export.recipe import command, figures_of, json_t, recipe
 from metaclip_core.export.webdataset import WebDatasetExporter
+from metaclip_core.metadata.published import counts_of_whole
 from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import Run
 from metaclip_core.storage import write_atomically, write_json
@@ -78,12 +81,14 @@ def export(
     format: str,
     sources: Iterable[str] | None = None,
     seed: int | None = None,
+    counts: str | Path | None = None,
     pairs_per_file: int | None = None,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> ExportResult:
     """Export the pairs of a run that are kept at t, with these sources on (None: all) and this seed (None: the run's).
 
+    `counts`: balance by those of the whole that this pool is a part of, its run or a file (`published.counts_of_whole`).
     `out`: a folder; for parquet, jsonl and datacomp also a file, when it ends in .parquet, .jsonl or .npy. It appears
     when the export is complete: one that was interrupted leaves `.OUT.partial`, from which the same call goes on.
     `pairs_per_file`: of parquet, jsonl (1,000,000) and webdataset (10,000) in a folder. `overwrite` replaces an
@@ -99,7 +104,9 @@ def export(
     destination.check(overwrite)
     report = on_progress or (lambda progress: None)
     report(Progress("select", 0, run.n_pairs, 0))
-    curated = CuratedSet(run=run, balance=run.balance(sources, seed), t=t)
+    whole = None if counts is None else counts_of_whole(counts, run.entries)
+    balance = run.balance(sources, seed, whole)
+    curated = CuratedSet(run=run, balance=balance, t=t, counts=None if counts is None else str(counts))
     exporter = kind(curated)
     if kind.PAIRS_PER_FILE is not None and not destination.is_file:
         pairs_per_file = pairs_per_file or kind.PAIRS_PER_FILE
@@ -107,6 +114,7 @@ def export(
         "t": json_t(t),
         "sources": None if curated.balance.sources is None else list(curated.balance.sources),
         "seed": curated.balance.seed,
+        "counts": None if whole is None else xxhash.xxh3_128_hexdigest(whole.tobytes()),
         "format": format,
         "pairs_per_file": pairs_per_file,
     }

@@ -60,6 +60,7 @@ def data_card(curated: CuratedSet, format: str, figures: Mapping[str, Any]) -> s
         f"- threshold t: `{t!r}`",
         f"- metadata sources that are on: {', '.join(literal(name) for name in on) or 'none'}",
         f"- seed: {balance.seed}",
+        *([] if curated.counts is None else [f"- balanced by the counts of a larger pool: {literal(curated.counts)}"]),
         f"- run: `{run.fingerprint}`",
         "",
         "## From the pool to this set",

@@ -46,6 +46,7 @@ class CuratedSet:
     run: Run
     balance: Balance
     t: float
+    counts: str | None = None  # where those of a larger pool are, when the balance is by them
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -34,6 +34,8 @@ def command(curated: CuratedSet, format: str, out: str | Path, pairs_per_file: i
     arguments = ["metaclip", "export", str(curated.run.path), "-t", repr(curated.t)]
     if balance.sources is not None:
         arguments += ["--sources", ",".join(balance.sources)]
+    if curated.counts is not None:
+        arguments += ["--counts", curated.counts]
     arguments += ["--seed", str(balance.seed), "--format", format]
     if pairs_per_file is not None:
         arguments += ["--pairs-per-file", str(pairs_per_file)]

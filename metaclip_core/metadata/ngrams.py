@@ -156,12 +156,20 @@ def _paragraphs(path: str | Path, on_bytes: Callable[[int], Any] | None) -> Iter
             while block := stream.read(_BLOCK_BYTES):
                 text = rest + decoder.decode(block)
                 position += len(block)
-                cut = max(text.rfind("\n"), 0) or (len(text) > _BATCH_CHARS and text.rfind(" ")) or 0
+                cut = _place_to_cut(text)
                 yield text[:cut]
                 rest = text[cut:]
             yield rest + decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         raise MetadataError(f"{path}: not UTF-8 near byte {position + error.start:,}; convert the file") from error
+
+
+def _place_to_cut(text: str) -> int:
+    """After the last whole line; in a line that is too long between two words, and in a word that is too long at its end."""
+    cut = text.rfind("\n")
+    if cut > 0 or len(text) <= _BATCH_CHARS:
+        return max(cut, 0)
+    return max(text.rfind(" "), 0) or len(text)
 
 
 _Batch = tuple[Path, list[tuple[str, bool]]]

@@ -10,15 +10,16 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from metaclip_core.errors import MetadataError
-from metaclip_core.inputs import open_input
+from metaclip_core.inputs import is_remote, open_input
 from metaclip_core.metadata.files import UNTAGGED, AnyPath, SourcePath, read_rows
 from metaclip_core.metadata.merging import source_table
 from metaclip_core.storage import make_folder, write_atomically
 
-__all__ = ["counts_for", "import_metadata", "lay_over", "load_reference"]
+__all__ = ["counts_for", "counts_of_whole", "import_metadata", "lay_over", "load_reference"]
 
 
 def load_reference(path: AnyPath) -> pl.DataFrame:
@@ -33,6 +34,25 @@ def counts_for(entries: pl.Series, reference: pl.DataFrame) -> pl.Series:
     """The reference's count of each entry, 0 where it has none: int64, in the order of `entries`."""
     table = pl.DataFrame({"entry": entries})
     return table.join(reference, on="entry", how="left", maintain_order="left")["count"].fill_null(0)
+
+
+def counts_of_whole(path: AnyPath, entries: pl.DataFrame) -> np.ndarray:
+    """The counts of a larger pool for a run's entries (`entry`, `count`), to balance a part of it by: int64 (n_entries,).
+
+    `path`: a run directory, or a reference. Raises MetadataError when an entry has fewer pairs there than here: then it
+    isn't of a pool that this one is a part of, or is of another metadata.
+    """
+    if not is_remote(path) and Path(path).is_dir():
+        path = Path(path) / "entries.parquet"
+    counts = counts_for(entries["entry"], load_reference(path))
+    fewer = entries.filter(counts < entries["count"])
+    if fewer.height:
+        entry, count = fewer.select("entry", "count").row(0)
+        raise MetadataError(
+            f"{path}: not the counts of a pool that this one is a part of: {fewer.height:,} entries have fewer pairs there, "
+            f"such as {entry!r} with {count:,} here"
+        )
+    return counts.to_numpy()
 
 
 def import_metadata(

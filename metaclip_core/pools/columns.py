@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from metaclip_core.errors import PoolError
 from metaclip_core.pools.record import ReadOptions
 
-__all__ = ["ID_NAME", "KEY_NAMES", "TEXT_NAMES", "URL_NAMES", "Columns", "find_columns", "first_of"]
+__all__ = ["FILE_NAME", "ID_NAME", "KEY_NAMES", "TEXT_NAMES", "URL_NAMES", "Columns", "find_columns", "first_of"]
 
 # In the order of preference. A title is the weakest text: tables with a caption have one too.
 TEXT_NAMES = (
@@ -17,6 +17,9 @@ TEXT_NAMES = (
 )
 URL_NAMES = ("url", "URL", "image_url", "IMAGE_URL")
 KEY_NAMES = ("key", "image_path")  # the latter: clip-retrieval's metadata
+FILE_NAME = "file_name"
+"""Of a picture beside the table, as Hugging Face's image folders have it."""
+
 ID_NAME = "uid"
 """The only id that is found unasked (DataComp's): `id` is a row number in many tables, and unique in none by its name."""
 
@@ -29,6 +32,7 @@ class Columns:
     id: str | None = None
     url: str | None = None
     key: str | None = None
+    file: str | None = None
     failed: str | None = None  # says of each row whether it came to something
     extra: tuple[str, ...] = ()
 
@@ -36,7 +40,9 @@ class Columns:
         """Each column once, also when the text is the key."""
         return list(
             dict.fromkeys(
-                name for name in (self.text, self.id, self.url, self.key, self.failed, *self.extra) if name is not None
+                name
+                for name in (self.text, self.id, self.url, self.key, self.file, self.failed, *self.extra)
+                if name is not None
             )
         )
 
@@ -67,6 +73,7 @@ def find_columns(path: str, names: Sequence[str], options: ReadOptions, *, hint:
         id=id_name,
         url=first_of(URL_NAMES, names),
         key=first_of(KEY_NAMES, names),
+        file=first_of((FILE_NAME,), names),
         extra=options.extra_columns,
     )
     for name in columns.used():

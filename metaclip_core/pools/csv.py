@@ -19,6 +19,7 @@ from metaclip_core.errors import RecordError
 from metaclip_core.inputs import open_unpacked
 from metaclip_core.pools.columns import Columns, find_columns
 from metaclip_core.pools.pairs import MAX_TEXT_BYTES, Pair, Place, batched, check_unicode, id_of
+from metaclip_core.pools.pictures import beside
 from metaclip_core.pools.record import BadRecord, Shard
 from metaclip_core.pools.streams import STREAM_ERRORS, WHOLE_FILE_REASONS, stream_error
 
@@ -79,9 +80,10 @@ def _pair(shard: Shard, layout: _Layout, number: int, row: list[str]) -> Pair:
         key=layout.value(row, columns.key) or id_ or str(number),
         text=layout.value(row, columns.text) or "",
         url=layout.value(row, columns.url) or None,  # a table in text has no other way to say null
+        image_path=None if columns.file is None else beside(shard.path, layout.value(row, columns.file)),
         extras=tuple(_scalar(layout.value(row, name)) for name in columns.extra),
     )
-    check_unicode(at, text=pair.text, id=pair.identity, url=pair.url, key=pair.key)
+    check_unicode(at, text=pair.text, id=pair.identity, url=pair.url, key=pair.key, picture=pair.image_path)
     return pair
 
 

@@ -11,6 +11,7 @@ from metaclip_core.errors import RecordError
 from metaclip_core.inputs import open_unpacked
 from metaclip_core.pools.columns import Columns, find_columns
 from metaclip_core.pools.pairs import Pair, Place, batched, check_unicode, id_of, parse_object, texts_of, with_texts
+from metaclip_core.pools.pictures import beside
 from metaclip_core.pools.record import BadRecord, Shard
 from metaclip_core.pools.streams import STREAM_ERRORS, WHOLE_FILE_REASONS, stream_error
 
@@ -68,11 +69,12 @@ def _pairs_of(shard: Shard, columns: Columns, number: int, line: bytes) -> list[
         key=_key(key) or id_ or str(number),
         text="",
         url=url if isinstance(url, str) else None,
+        image_path=None if columns.file is None else beside(shard.path, fields.get(columns.file)),
         extras=tuple(fields.get(name) for name in columns.extra),
     )
     pairs = list(with_texts(pair, texts))
     for each in pairs:
-        check_unicode(at, text=each.text, id=each.identity, url=each.url, key=each.key)
+        check_unicode(at, text=each.text, id=each.identity, url=each.url, key=each.key, picture=each.image_path)
     return pairs
 
 

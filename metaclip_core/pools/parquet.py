@@ -20,7 +20,7 @@ from metaclip_core.inputs import full_path, is_remote, open_input
 from metaclip_core.pools import record
 from metaclip_core.pools.columns import Columns, find_columns
 from metaclip_core.pools.pairs import Place
-from metaclip_core.pools.pictures import inside
+from metaclip_core.pools.pictures import beside, inside
 from metaclip_core.pools.record import PAIR_SCHEMA, BadRecord, Shard, pair_batch
 
 EXTENSIONS = (".parquet",)
@@ -127,6 +127,7 @@ def _find_columns(file: pq.ParquetFile, shard: Shard) -> Columns:
         columns,
         url=columns.url if url_fits else None,
         key=columns.key if key_fits else None,
+        file=columns.file if columns.file is not None and _is_text(schema.field(columns.file).type) else None,
         failed=failed[0] if failed and _is_text(schema.field(failed[0]).type) else None,
     )
 
@@ -219,6 +220,9 @@ def _pairs(
     image = nulls["image_path"]
     if picture_column is not None:
         image = _joined(inside(full_path(shard.path), f"{picture_column}/"), numbers)
+    elif columns.file is not None:
+        names = rows.strings(chunk.column(columns.file), columns.file).to_pylist()
+        image = pa.array([beside(shard.path, name) for name in names], pa.large_string())
     others = [identity, key, url, image, nulls["image_offset"], nulls["image_size"]]
     others += [chunk.column(name) for name in columns.extra]
     good = np.ones(n_rows, bool)

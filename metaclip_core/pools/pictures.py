@@ -7,6 +7,7 @@ Most are a range of a file's bytes. One that is packed within a parquet or zip f
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import zipfile
 import zlib
@@ -14,9 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 from metaclip_core.errors import PoolError
-from metaclip_core.inputs import is_remote, open_input
+from metaclip_core.inputs import full_path, is_remote, open_input
 
-__all__ = ["MAX_PICTURE_BYTES", "inside", "read_picture"]
+__all__ = ["MAX_PICTURE_BYTES", "beside", "inside", "read_picture"]
 
 MAX_PICTURE_BYTES = 128 * 2**20
 """The largest photographs are a third of this: more is no picture to show or to embed, and would fill the memory."""
@@ -30,6 +31,16 @@ _LARGEST_GROUP_BYTES = 512 * 2**20  # of a parquet column, to keep in memory for
 def inside(path: str, name: str) -> str:
     """The path of a picture that is packed within the file."""
     return f"{path}#{name}"
+
+
+def beside(table_path: str, name: object) -> str | None:
+    """The path of a picture that a table names relative to itself; None for a name that leads out of its folder."""
+    if not isinstance(name, str) or not name or "\0" in name or "\\" in name:
+        return None
+    relative = posixpath.normpath(name)
+    if relative.startswith(("/", "..")) or relative == ".":
+        return None
+    return f"{full_path(table_path).replace(os.sep, '/').rpartition('/')[0]}/{relative}"
 
 
 def read_picture(path: str, offset: int | None = None, size: int | None = None) -> bytes:

@@ -42,7 +42,7 @@ def split(shard: Shard) -> list[Shard]:
     at = Place(shard.path)
     try:
         with open_input(shard.path) as file, zipfile.ZipFile(file) as archive:
-            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+            names = [info.filename for info in archive.infolist() if not info.filename.endswith("/")]
     except _ERRORS as error:
         raise at.error("unreadable_file", f"the file can't be read as a zip: {error}") from error
     if names and not any(_key(name) for name in names):

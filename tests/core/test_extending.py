@@ -20,6 +20,7 @@ from metaclip_core.errors import MetadataError, PoolError, RunError, SettingsErr
 from metaclip_core.extending import add_entries, append_shards
 from metaclip_core.matching import Matches
 from metaclip_core.metadata import load_metadata
+from metaclip_core.metadata.published import counts_of_whole
 from metaclip_core.restaging import _joined
 from metaclip_core.run import Run, open_run
 
@@ -163,6 +164,39 @@ def test_a_killed_extension_goes_on(place: Path) -> None:
         open_run(place / "longer")
     whole = curate([place / "old", place / "new"], place / "metadata.parquet", place / "whole")
     assert append_shards(run, place / "new", place / "longer").fingerprint == whole.fingerprint
+
+
+def test_parts_balanced_by_the_counts_of_the_whole(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = curate([place / "old", place / "new"], place / "metadata.parquet", place / "whole")
+    parts = [curate(place / name, place / "metadata.parquet", place / f"part-{name}") for name in ("old", "new")]
+    reference = place / "published.json"
+    reference.write_text(json.dumps(dict(whole.entries.select("entry", "count").rows())))
+    kept = []
+    for part, counts in zip(parts, (whole.path, reference), strict=True):
+        balance = part.balance(counts=counts_of_whole(counts, part.entries))
+        kept.append(pl.DataFrame({"identity": part.identity_hashes, "keep_t": balance.keep_t}))
+        assert main(["info", str(part.path), "-t", "20", "--counts", str(counts), "--json"]) == 0
+        figures = json.loads(capsys.readouterr().out)
+        assert figures["curated_pairs"] == balance.curated_size(20) != part.balance().curated_size(20)
+        assert figures["head_entries"] == 4
+    expected = pl.DataFrame({"identity": whole.identity_hashes, "keep_t": whole.balance().keep_t})
+    assert pl.concat(kept).sort("identity").equals(expected.sort("identity"))
+    with pytest.raises(MetadataError, match="4 entries have fewer pairs there, such as 'dog' with"):
+        counts_of_whole(parts[1].path, whole.entries)
+
+
+def test_an_export_by_the_counts_of_the_whole(place: Path) -> None:
+    whole = curate([place / "old", place / "new"], place / "metadata.parquet", place / "whole")
+    part = curate(place / "old", place / "metadata.parquet", place / "part")
+    arguments = ["export", str(part.path), "-t", "20", "--format", "parquet", "--out"]
+    assert main([*arguments, str(place / "own.parquet")]) == 0
+    assert main([*arguments, str(place / "by.parquet"), "--counts", str(whole.path)]) == 0
+    by, own = (pl.read_parquet(place / f"{name}.parquet") for name in ("by", "own"))
+    expected = part.balance(counts=counts_of_whole(whole.path, part.entries)).curated_size(20)
+    assert (len(by), len(own)) == (expected, part.balance().curated_size(20))
+    assert len(by) < len(own)
+    recipes = [json.loads(path.read_text()) for path in sorted(place.glob("by*recipe*.json"))]
+    assert ["--counts", str(whole.path)] == recipes[0]["command"][5:7]
 
 
 def test_the_commands(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -131,6 +131,17 @@ def test_plain_text_is_cut_into_batches_without_a_trace(tmp_path: Path, monkeypa
     assert cut.total == 500 * 4
 
 
+def test_a_line_without_an_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ngrams, "_BATCH_CHARS", 1000)
+    monkeypatch.setattr(ngrams, "_BLOCK_BYTES", 100)
+    (tmp_path / "a.txt").write_text("x" * 5000 + " ab" * 3000)
+    blocks = list(ngrams._paragraphs(tmp_path / "a.txt", None))
+    assert max(len(block) for block in blocks) <= 1100
+    assert "".join(blocks) == (tmp_path / "a.txt").read_text()
+    counts = count_ngrams([tmp_path / "a.txt"], tmp_path / "counts")
+    assert read(counts.unigrams)["ab"] == 3000
+
+
 def test_two_workers_count_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ngrams, "_BATCH_CHARS", 1000)
     (tmp_path / "a.txt").write_text("a b c\n" * 1000)

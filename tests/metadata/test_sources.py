@@ -124,6 +124,23 @@ def test_a_file_that_is_no_wordnet(tmp_path: Path, text: str, message: str) -> N
         wordnet_entries(tmp_path / "w.xml")
 
 
+@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    places=st.lists(st.tuples(st.integers(0, len(LMF) - 1), st.sampled_from('<>"= aé&')), max_size=5),
+    stop=st.integers(0, len(LMF)),
+)
+def test_any_damage_gives_entries_or_a_metadata_error(tmp_path: Path, places: list[tuple[int, str]], stop: int) -> None:
+    text = list(LMF)
+    for place, character in places:
+        text[place] = character
+    (tmp_path / "w.xml").write_text("".join(text[:stop] if stop else text), encoding="utf-8")
+    try:
+        entries = wordnet_entries(tmp_path / "w.xml")
+    except MetadataError:
+        return
+    assert len(set(entries)) == len(entries) > 100
+
+
 def test_the_dict_folder_is_found_below(tmp_path: Path) -> None:
     (tmp_path / "dict").mkdir()
     for name in ("noun", "verb", "adj", "adv"):
@@ -281,5 +298,6 @@ def test_counts_of_words_are_needed_with_those_of_pairs(tmp_path: Path, capsys: 
     arguments = ["metadata", "bigrams", str(tmp_path / "2gram.txt"), "--format", "counts", "--min-pmi", "1"]
     out = str(tmp_path / "b.parquet")
     assert main([*arguments, "--out", out]) == 2
+    assert "give --unigrams" in capsys.readouterr().err
     assert main([*arguments, "--unigrams", str(tmp_path / "1gram.txt"), "--out", out]) == 0
     assert pl.read_parquet(out).rows() == [("a b", ["wiki_bigram"], 4, 1.0)]

@@ -22,7 +22,7 @@ from .test_commoncrawl import LINKS, response, wat
 from .test_zip_and_folder import zip_bytes
 
 bounded = settings(
-    max_examples=120, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -96,6 +96,25 @@ def test_damaged_files(tmp_path: Path, name: str, draw: st.DataObject) -> None:
     elif change == "double":
         data[stop:stop] = data[start:stop]
     check(tmp_path / name, bytes(data))
+
+
+@bounded
+@given(
+    picture=st.one_of(st.just(JPEG), st.binary(max_size=20)),
+    text=st.one_of(st.none(), st.binary(max_size=20)),
+    fields=st.one_of(st.none(), st.binary(max_size=30), st.just(FIELDS)),
+)
+def test_any_folder(tmp_path: Path, picture: bytes, text: bytes | None, fields: bytes | None) -> None:
+    files = {"a.jpg": picture, "a.txt": text, "a.json": fields, "b.jpg": JPEG, "b.txt": b"good"}
+    folder = tmp_path / "f"
+    folder.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (folder / name).unlink(missing_ok=True)
+        if content is not None:
+            (folder / name).write_bytes(content)
+    rows, errors = read_pool(folder)
+    assert len(rows) + len(errors) == 2
+    assert rows[-1]["text"] == "good"
 
 
 N_RECORDS = {

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -70,6 +71,23 @@ def test_patterns_that_can_not_be(lines: Path) -> None:
 def test_a_name_with_braces_is_a_name_where_it_exists(tmp_path: Path) -> None:
     (tmp_path / "{a,b}*.jsonl").write_text(LINE % "x")
     assert names(tmp_path / "{a,b}*.jsonl") == ["{a,b}*.jsonl"]
+
+
+NAMES = ["a.jpg", "d/../d/b.jpg", "../up.jpg", "/etc/passwd", "..", "", None]
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl", "metadata.parquet"])
+def test_pictures_that_a_table_names_beside_itself(tmp_path: Path, name: str) -> None:
+    frame = pl.DataFrame({"file_name": NAMES, "text": [f"text {i}" for i in range(len(NAMES))]})
+    (tmp_path / "f/d").mkdir(parents=True)
+    for picture in ("a.jpg", "d/b.jpg"):
+        (tmp_path / "f" / picture).write_bytes(JPEG + picture.encode())
+    write = {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}
+    write[name.rpartition(".")[2]](tmp_path / "f" / name)
+    rows, errors = read_pool(tmp_path / "f")
+    assert errors == []
+    assert [row["image_path"] for row in rows[2:]] == [None] * 5
+    assert [read_picture(row["image_path"]) for row in rows[:2]] == [JPEG + b"a.jpg", JPEG + b"d/b.jpg"]
 
 
 @pytest.mark.parametrize(
