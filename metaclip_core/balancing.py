@@ -70,14 +70,12 @@ def _least_weights(
     matches: Matches, weights: np.ndarray, identity_hashes: np.ndarray, entry_hashes: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     stirred = stir_each(entry_hashes)
-
-    def kernel(start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        return least_weights(
-            matches.indptr, matches.entry_ids, identity_hashes, stirred, weights, np.uint64(seed), start, stop
-        )
-
-    ranges = map_ranges(kernel, len(matches))
-    return np.concatenate([least for least, _ in ranges]), np.concatenate([deciding for _, deciding in ranges])
+    least, deciding = np.empty(len(matches), np.float64), np.empty(len(matches), np.int32)
+    settings = identity_hashes, stirred, weights, np.uint64(seed)
+    map_ranges(
+        lambda a, b: least_weights(matches.indptr, matches.entry_ids, *settings, least, deciding, a, b), len(matches)
+    )
+    return least, deciding
 
 
 def keep_thresholds(

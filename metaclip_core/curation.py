@@ -30,7 +30,7 @@ from filelock import FileLock, Timeout
 from metaclip_core import __version__
 from metaclip_core.balancing import check_seed
 from metaclip_core.duplicates import check_duplicates, count_duplicates, find_duplicates
-from metaclip_core.engines import Engine, engine_named
+from metaclip_core.engines import MapStage, engine_named
 from metaclip_core.errors import PoolError, RunError, SettingsError
 from metaclip_core.index import INDEX_FOLDER
 from metaclip_core.kernels.sorting import sort_hashes
@@ -132,7 +132,7 @@ def curate_into(out: str | Path, job: Curation, *, engine: str, workers: int, ov
     """Do what is left of the job in the run directory `out`, and open it; see `curate`."""
     if workers < 1:
         raise SettingsError(f"workers must be 1 or more, got {workers}")
-    run_map = engine_named(engine)
+    start_workers = engine_named(engine)
     folder = Path(out)
     if job.old is not None and job.old.path.resolve() == folder.resolve():
         raise SettingsError(f"{folder}: the larger run needs a folder of its own; choose another --out")
@@ -152,7 +152,8 @@ def curate_into(out: str | Path, job: Curation, *, engine: str, workers: int, ov
         elif _is_finished(folder, job.settings):
             _tidy(folder)
             return open_run(folder)
-        job.run(folder, run_map, workers)
+        with start_workers(workers) as map_stage:
+            job.run(folder, map_stage, workers)
     finally:
         lock.release()
     return open_run(folder)
@@ -259,7 +260,7 @@ class Curation:
         self.shards: list[Shard | OldPart] = [*self.old_parts, *shards]
         self.left_out: dict[int, np.ndarray] = {}  # the rows of a shard that are dropped as duplicates
 
-    def run(self, folder: Path, run_map: Engine, workers: int) -> None:
+    def run(self, folder: Path, map_stage: MapStage, workers: int) -> None:
         """Write the run directory, or what is missing of it."""
         self.folder, self.staging, self.parts = folder, folder / "staging", folder / "parts"
         plan = {"format_version": FORMAT_VERSION, "settings": self.settings, "shards": [asdict(s) for s in self.shards]}
@@ -267,14 +268,14 @@ class Curation:
         for each in (self.folder, self.staging, self.parts):
             make_folder(each)
             remove_leftovers(each)
-        reports = self._match(run_map, workers)
+        reports = self._match(map_stage, workers)
         self._check(reports)
         n_pairs = sum(report["pairs"] for report in reports)
         duplicates = count_duplicates(self._staged, len(self.shards), n_pairs)
         self.left_out = self._dropped_duplicates(n_pairs)
-        counts = self._count(run_map, workers)
+        counts = self._count(map_stage)
         repeats = self._repeated_identities(n_pairs)
-        parts = self._threshold(run_map, workers, counts, repeats)
+        parts = self._threshold(map_stage, counts, repeats)
         self._finish(reports, parts, counts, sum(len(rows) for rows in repeats.values()), duplicates)
 
     def _staged(self, number: int) -> pa.Table:
@@ -289,7 +290,7 @@ class Curation:
         order = sorted(range(len(shards)), key=lambda n: (shards[n].name, shards[n].start, shards[n].path))
         return find_duplicates(self._staged, order, n_pairs, kind)
 
-    def _match(self, run_map: Engine, workers: int) -> list[dict[str, Any]]:
+    def _match(self, map_stage: MapStage, workers: int) -> list[dict[str, Any]]:
         n_threads, boundaries, n_old = None if workers == 1 else 1, self.settings["boundaries"], len(self.old_parts)
         n_matched = 0 if self.old is None else self.old.manifest["metadata"]["entries"]
         old = RestageContext(self.metadata, n_matched, boundaries, self.staging, n_threads)
@@ -297,11 +298,11 @@ class Curation:
             self.metadata, boundaries, self.settings["on_error"], self.staging, n_threads, self.selection
         )
         items = list(enumerate(self.shards))
-        restaged = run_map(restage_part, old, items[:n_old], workers=workers)
-        matched = run_map(match_shard, new, items[n_old:], workers=workers)
+        restaged = map_stage(restage_part, old, items[:n_old])
+        matched = map_stage(match_shard, new, items[n_old:])
         return self._collect("match", chain(restaged, ((n_old + number, report) for number, report in matched)))
 
-    def _count(self, run_map: Engine, workers: int) -> np.ndarray:
+    def _count(self, map_stage: MapStage) -> np.ndarray:
         """The counts of the whole pool, added up as a tree: no worker, and not this process, reads them all."""
         context = CountContext(self.staging, len(self.metadata), self.left_out)
         level, n_below = 0, len(self.shards)
@@ -310,18 +311,18 @@ class Curation:
                 range(n_below)[first : first + _COUNTS_IN_A_GROUP] for first in range(0, n_below, _COUNTS_IN_A_GROUP)
             ]
             items = [(level, number, group) for number, group in enumerate(groups)]
-            for _ in run_map(count_group, context, items, workers=workers):
+            for _ in map_stage(count_group, context, items):
                 pass
             if len(groups) == 1:
                 return read_counts(self.staging, level, 0)
             level, n_below = level + 1, len(groups)
 
     def _threshold(
-        self, run_map: Engine, workers: int, counts: np.ndarray, repeats: dict[int, dict[int, int]]
+        self, map_stage: MapStage, counts: np.ndarray, repeats: dict[int, dict[int, int]]
     ) -> list[dict[str, Any]]:
         context = ThresholdContext(self.metadata, counts, self.settings["seed"], self.staging, self.parts)
         items = [StagedShard(n, repeats.get(n, {}), self.left_out.get(n)) for n in range(len(self.shards))]
-        return self._collect("threshold", run_map(threshold_part, context, items, workers=workers))
+        return self._collect("threshold", map_stage(threshold_part, context, items))
 
     def _collect(self, stage: str, results: Any) -> list[dict[str, Any]]:
         collected: list[Any] = [None] * len(self.shards)

@@ -13,10 +13,11 @@ from dashboard.data.balances import Settings, balance_of
 from metaclip_core import inspection
 from metaclip_core.run import Run
 
-__all__ = ["STATUSES", "PairView", "filtered_pairs", "pair_table", "pair_view", "sampled"]
+__all__ = ["STATUSES", "PairView", "filtered_pairs", "pair_table", "pair_view", "sampled", "some_kept"]
 
 STATUSES = ("kept", "dropped", "unmatched")
 
+_WINDOW = 65_536  # rows of a row group
 _WALL_COLUMNS = ["key", "text", "image_path", "image_offset", "image_size"]
 
 
@@ -66,6 +67,16 @@ def _with_words(_run: Run, fingerprint: str, words: str) -> np.ndarray:
     """The pairs whose text has `words` in it, whatever its case: int64, ascending."""
     found = _run.pairs(["text"]).select(pl.col("text").str.contains(f"(?i){re.escape(words)}").arg_true())
     return found.collect(engine="in-memory").to_series().to_numpy().astype(np.int64)
+
+
+def some_kept(run: Run, settings: Settings, n: int) -> np.ndarray:
+    """Up to n kept pairs that lie together in the run's files, so that they are read at once: int64, ascending."""
+    keep_t = balance_of(run, settings).keep_t
+    for start in range(0, len(keep_t), _WINDOW):
+        kept = np.flatnonzero(keep_t[start : start + _WINDOW] < settings.t)
+        if len(kept):
+            return start + kept[:: max(1, len(kept) // n)][:n]
+    return np.zeros(0, np.int64)
 
 
 def sampled(pairs: np.ndarray, n: int, shuffle: int) -> np.ndarray:

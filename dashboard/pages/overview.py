@@ -11,7 +11,7 @@ from dashboard.components.page import show
 from dashboard.components.pictures import pair_wall
 from dashboard.components.tables import source_table, top_table
 from dashboard.data.balances import Settings, Snapshot, snapshot
-from dashboard.data.pairs import filtered_pairs, pair_table
+from dashboard.data.pairs import pair_table, some_kept
 from dashboard.numbers import share_text
 from metaclip_core.run import Run
 
@@ -35,11 +35,10 @@ def overview(run: Run, settings: Settings) -> None:
         )
         st.subheader("The 20 most frequent entries", anchor=False)
         top_table(now.top)
-    kept = filtered_pairs(run, settings, status="kept")
+    kept = some_kept(run, settings, _WALL)
     if len(kept):
         st.subheader("Some of the kept pairs", anchor=False)
-        spread = kept[:: max(1, len(kept) // _WALL)][:_WALL]
-        pair_wall(pair_table(run, settings, spread), run.fingerprint, key="overview_wall")
+        pair_wall(pair_table(run, settings, kept), run.fingerprint, key="overview_wall")
 
 
 def distribution_charts(now: Snapshot, t: float) -> None:

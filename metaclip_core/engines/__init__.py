@@ -7,24 +7,28 @@ once; items and results are small. Results come as they are ready, each with the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from metaclip_core.engines.local import map_locally
-from metaclip_core.engines.ray import map_on_ray
+from metaclip_core.engines.local import local_workers
+from metaclip_core.engines.ray import ray_workers
 from metaclip_core.errors import SettingsError
 
-__all__ = ["Engine", "engine_named"]
+__all__ = ["Engine", "MapStage", "engine_named"]
 
 
-class Engine(Protocol):
-    """Map `stage(context, item)` over items with this many workers; the first error ends it."""
+class MapStage(Protocol):
+    """Map `stage(context, item)` over items; the first error ends it."""
 
     def __call__(
-        self, stage: Callable[[Any, Any], Any], context: Any, items: Sequence[Any], *, workers: int
+        self, stage: Callable[[Any, Any], Any], context: Any, items: Sequence[Any]
     ) -> Iterator[tuple[int, Any]]: ...
 
 
-_ENGINES: dict[str, Engine] = {"local": map_locally, "ray": map_on_ray}
+Engine = Callable[[int], AbstractContextManager[MapStage]]
+"""Given how many, starts workers that map stage after stage, and ends them with the block."""
+
+_ENGINES: dict[str, Engine] = {"local": local_workers, "ray": ray_workers}
 
 
 def engine_named(name: str) -> Engine:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import count
 from multiprocessing.connection import wait
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from metaclip_core.errors import EngineError
+from metaclip_core.storage import storage_errors
 
-__all__ = ["map_locally"]
+__all__ = ["local_workers"]
 
-_context: Any = None  # of this worker process, set once when it starts
+_held: tuple[Path, Any] | None = None  # (file, the context that it holds) of this worker process
 
 
-def _start_worker(context: Any) -> None:
-    global _context
-    _context = context
+def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
 
@@ -51,32 +54,49 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _call(stage: Callable[[Any, Any], Any], item: Any) -> Any:
-    return stage(_context, item)
-
-
-def map_locally(
-    stage: Callable[[Any, Any], Any], context: Any, items: Sequence[Any], *, workers: int
-) -> Iterator[tuple[int, Any]]:
-    """See `metaclip_core.engines.Engine`."""
-    if workers == 1 or len(items) <= 1:
-        for number, item in enumerate(items):
-            yield number, stage(context, item)
+@contextmanager
+def local_workers(workers: int) -> Iterator[Any]:
+    """See `metaclip_core.engines.Engine`. The processes start with the first stage of several items, and stay."""
+    if workers == 1:
+        yield _map_here
         return
-    pool = ProcessPoolExecutor(
-        min(workers, len(items)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(context,),
-    )
-    try:
-        with _interrupts_deferred():  # the first call starts the workers
-            numbers = {pool.submit(_call, stage, item): number for number, item in enumerate(items)}
-        for future in as_completed(numbers):
-            yield numbers[future], future.result()
-    except BrokenProcessPool as error:
-        raise EngineError(
-            "a worker process was killed (out of memory?); run the same command again, with fewer --workers if need be"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    with tempfile.TemporaryDirectory(prefix="metaclip-") as folder:
+        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+        numbers = count()
+
+        def map_stage(
+            stage: Callable[[Any, Any], Any], context: Any, items: Sequence[Any]
+        ) -> Iterator[tuple[int, Any]]:
+            if len(items) <= 1:
+                yield from _map_here(stage, context, items)
+                return
+            path = Path(folder) / f"{next(numbers)}.pickle"
+            with storage_errors(path):
+                path.write_bytes(pickle.dumps(context, pickle.HIGHEST_PROTOCOL))
+            with _interrupts_deferred():  # the first call starts the workers
+                futures = {pool.submit(_call, stage, path, item): number for number, item in enumerate(items)}
+            try:
+                for future in as_completed(futures):
+                    yield futures[future], future.result()
+            except BrokenProcessPool as error:
+                raise EngineError(
+                    "a worker process was killed (out of memory?); run the same command again, with fewer --workers if "
+                    "need be"
+                ) from error
+
+        try:
+            yield map_stage
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _map_here(stage: Callable[[Any, Any], Any], context: Any, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    for number, item in enumerate(items):
+        yield number, stage(context, item)
+
+
+def _call(stage: Callable[[Any, Any], Any], path: Path, item: Any) -> Any:
+    global _held
+    if _held is None or _held[0] != path:
+        _held = (path, pickle.loads(path.read_bytes()))
+    return stage(_held[1], item)

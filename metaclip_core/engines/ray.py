@@ -7,12 +7,15 @@ whole files only, so nothing of it is lost and nothing is there twice.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from metaclip_core.errors import RunError, SettingsError
 
-__all__ = ["map_on_ray"]
+__all__ = ["ray_workers"]
 
 _RETRIES = 5  # of a task whose worker or node died; an error that a stage raises is final
 _AHEAD = 2  # tasks handed over per worker: one runs, one waits, and the driver holds no more than that
@@ -20,19 +23,28 @@ _AHEAD = 2  # tasks handed over per worker: one runs, one waits, and the driver 
 _held: tuple[Any, Any] | None = None  # (reference, context) of this worker process
 
 
-def map_on_ray(
-    stage: Callable[[Any, Any], Any], context: Any, items: Sequence[Any], *, workers: int
-) -> Iterator[tuple[int, Any]]:
+@contextmanager
+def ray_workers(workers: int) -> Iterator[Any]:
     """See `metaclip_core.engines.Engine`. Raises SettingsError without Ray, RunError when a task's workers keep dying."""
     ray = _import_ray()
     starts_here = not ray.is_initialized()
     if starts_here:
         ray.init(**_where(workers))
+    try:
+        yield partial(_map_stage, ray, workers)
+    finally:
+        if starts_here:
+            ray.shutdown()
+
+
+def _map_stage(
+    ray: Any, workers: int, stage: Callable[[Any, Any], Any], context: Any, items: Sequence[Any]
+) -> Iterator[tuple[int, Any]]:
+    held = ray.put(context)
+    task = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call)
+    numbers = iter(range(len(items)))
     pending: dict[Any, int] = {}
     try:
-        held = ray.put(context)
-        task = ray.remote(num_cpus=1, max_retries=_RETRIES)(_call)
-        numbers = iter(range(len(items)))
         while True:
             while len(pending) < _AHEAD * workers and (number := next(numbers, None)) is not None:
                 # In a list, Ray hands the reference on as it is: a worker fetches the context once, not once a task.
@@ -45,8 +57,6 @@ def map_on_ray(
     finally:
         for reference in pending:
             ray.cancel(reference, force=True)
-        if starts_here:
-            ray.shutdown()
 
 
 def _import_ray() -> Any:
@@ -60,8 +70,6 @@ def _import_ray() -> Any:
 
 
 def _where(workers: int) -> dict[str, Any]:
-    import os
-
     if os.environ.get("RAY_ADDRESS"):
         return {"log_to_driver": False}
     return {"num_cpus": workers, "include_dashboard": False, "log_to_driver": False}

@@ -126,13 +126,11 @@ def stir_each(hashes):
 
 
 @njit(nogil=True, cache=True)
-def least_weights(indptr, entry_ids, identity_hashes, stirred_entries, weights, seed, start, stop):
+def least_weights(indptr, entry_ids, identity_hashes, stirred_entries, weights, seed, least, deciding, start, stop):
     """`keep_t` of pairs start .. stop: the least u * weight over a pair's entries; an entry of infinite weight is off.
 
-    Returns (keep_t, deciding entry): float64 and int32 (stop - start,); +inf and -1 where no entry is on.
+    Fills `least` (float64) and `deciding` (int32, the entry that it comes from) there; +inf and -1 where no entry is on.
     """
-    least = np.empty(stop - start, np.float64)
-    deciding = np.empty(stop - start, np.int32)
     begin = seed_state(seed)
     for pair in range(start, stop):
         state = pair_state(begin, identity_hashes[pair])
@@ -146,9 +144,8 @@ def least_weights(indptr, entry_ids, identity_hashes, stirred_entries, weights, 
             is_less = weighted < smallest
             smallest = weighted if is_less else smallest
             best = entry if is_less else best
-        least[pair - start] = smallest
-        deciding[pair - start] = best
-    return least, deciding
+        least[pair] = smallest
+        deciding[pair] = best
 
 
 @njit(nogil=True, cache=True)

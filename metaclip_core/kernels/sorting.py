@@ -31,10 +31,10 @@ def _sort_words(words, spare):
 
 
 def sort_hashes(hashes: np.ndarray) -> np.ndarray:
-    """A sorted copy of uint64 numbers."""
-    return _sort_words(hashes.copy(), np.empty_like(hashes))
+    """The same uint64 numbers ascending. The given array is used up: it may hold anything afterwards."""
+    return _sort_words(hashes, np.empty_like(hashes))
 
 
 def sort_weights(weights: np.ndarray) -> np.ndarray:
-    """A sorted copy of float64 numbers from 0 on (+inf too): their bits are in the order of the numbers."""
+    """The same float64 numbers, from 0 on (+inf too), ascending: their bits are in the same order. Uses the array up."""
     return sort_hashes(weights.view(np.uint64)).view(np.float64)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from metaclip_core.curation import curate
-from metaclip_core.engines.local import map_locally
+from metaclip_core.engines.local import local_workers
 from metaclip_core.errors import EngineError, RunError
 from metaclip_core.run import open_run
 
@@ -160,8 +160,9 @@ def _die_at_three(context: str, item: int) -> int:
 
 
 def test_a_worker_that_is_killed_is_an_error() -> None:
-    with pytest.raises(EngineError, match=r"a worker process was killed .*run the same command again"):
-        list(map_locally(_die_at_three, "", list(range(6)), workers=2))
+    message = r"a worker process was killed .*run the same command again"
+    with local_workers(2) as map_stage, pytest.raises(EngineError, match=message):
+        list(map_stage(_die_at_three, "", list(range(6))))
 
 
 def test_interrupted(many_shards: Path, undisturbed: dict[str, bytes], metaclip: Command, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from metaclip_core.curation import curate
 from metaclip_core.engines import engine_named
-from metaclip_core.engines.ray import map_on_ray
+from metaclip_core.engines.ray import ray_workers
 from metaclip_core.errors import PoolError, RecordError, SettingsError
 from metaclip_core.run import Run
 
@@ -113,13 +113,14 @@ def _refuse(context: None, item: int) -> int:
 
 
 def test_tasks_run_on_both_nodes_and_errors_come_back_as_they_were(cluster: Any) -> None:
-    results = dict(map_on_ray(_slow_square, 100, range(10), workers=2))
-    assert {number: value for number, (value, _) in results.items()} == {i: 100 + i * i for i in range(10)}
-    assert len({pid for _, pid in results.values()} | {os.getpid()}) >= 3
-    with pytest.raises(PoolError, match="row 2: it has no text") as caught:
-        list(map_on_ray(_refuse, None, range(6), workers=2))
-    assert type(caught.value) is RecordError
-    assert list(map_on_ray(_refuse, None, [], workers=2)) == []
+    with ray_workers(2) as map_stage:
+        results = dict(map_stage(_slow_square, 100, range(10)))
+        assert {number: value for number, (value, _) in results.items()} == {i: 100 + i * i for i in range(10)}
+        assert len({pid for _, pid in results.values()} | {os.getpid()}) >= 3
+        with pytest.raises(PoolError, match="row 2: it has no text") as caught:
+            list(map_stage(_refuse, None, range(6)))
+        assert type(caught.value) is RecordError
+        assert list(map_stage(_refuse, None, [])) == []
 
 
 def test_without_ray_the_error_names_the_extra(pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
