@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from metaclip_core.cli.options import add_workers
+from metaclip_core.cli.options import add_engine
 
 
 def add(commands: Any) -> None:
@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
     parser.add_argument("run", metavar="RUN", help="a finished run; its settings are those of the new one")
     parser.add_argument("pool", nargs="+", metavar="POOL", help="what is new: files, folders, URLs, patterns of them")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run directory to write")
-    add_workers(parser)
+    add_engine(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace another run in --out")
 
 
@@ -29,6 +29,7 @@ def _run(options: argparse.Namespace) -> None:
             options.run,
             options.pool,
             options.out,
+            engine=options.engine,
             workers=options.workers or available_cores(),
             overwrite=options.overwrite,
             on_progress=show,

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from metaclip_core.cli.options import add_workers
+from metaclip_core.cli.options import add_engine
 
 __all__ = ["run_summary"]
 
@@ -42,8 +42,7 @@ def add(commands: Any) -> None:
                         help="of pairs with the same text and address, address or text keep the first; all are counted")  # fmt: skip
     parser.add_argument("--boundaries", default="space", metavar="MODE",
                         help="space: an entry stands between spaces; script: it needs none beside Chinese, Thai, ...")  # fmt: skip
-    parser.add_argument("--engine", default="local", help="local (processes), or ray (needs the extra `ray`)")
-    add_workers(parser)
+    add_engine(parser)
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draws (0)")
     parser.add_argument("--on-error", default="raise", choices=("raise", "skip"), help="what a bad record does (raise)")
     parser.add_argument("--overwrite", action="store_true", help="replace a run of other settings")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaclip_core.cli.options import add_workers, positive
+from metaclip_core.cli.options import add_engine, positive
 from metaclip_core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _add_to_run(makers: Any) -> None:
     parser.add_argument("run", metavar="RUN", help="a finished run; its settings are those of the new one")
     parser.add_argument("files", nargs="+", metavar="[NAME=]FILE", help="lists of entries, such as species=birds.txt")
     parser.add_argument("--out", required=True, metavar="RUN", help="the run directory to write")
-    add_workers(parser)
+    add_engine(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace another run in --out")
 
 
@@ -186,6 +186,7 @@ def _add(options: argparse.Namespace) -> None:
             options.run,
             [metadata_argument(argument) for argument in options.files],
             options.out,
+            engine=options.engine,
             workers=options.workers or available_cores(),
             overwrite=options.overwrite,
             on_progress=show,

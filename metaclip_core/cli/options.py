@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from metaclip_core.embedding.models import ModelSpec
 
-__all__ = ["add_model", "add_settings", "add_workers", "model_of", "positive", "sources_of"]
+__all__ = ["add_engine", "add_model", "add_settings", "model_of", "positive", "sources_of"]
 
 
 def add_settings(parser: argparse.ArgumentParser, *, t_required: bool = True) -> None:
@@ -33,8 +33,9 @@ def positive(text: str) -> int:
     return value
 
 
-def add_workers(parser: argparse.ArgumentParser) -> None:
-    """`--workers`: processes that share the shards."""
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """`--engine` and `--workers`: how the shards are shared out."""
+    parser.add_argument("--engine", default="local", help="local (processes), or ray (needs the extra `ray`)")
     parser.add_argument(
         "--workers", type=positive, metavar="N", help="processes; by default one a core, at most one a shard"
     )

@@ -19,7 +19,7 @@ from metaclip_core.errors import PoolError, RecordError
 from metaclip_core.inputs import full_path, is_remote, open_input
 from metaclip_core.pools import record
 from metaclip_core.pools.columns import Columns, find_columns
-from metaclip_core.pools.pairs import Place
+from metaclip_core.pools.pairs import MAX_TEXT_BYTES, Place
 from metaclip_core.pools.pictures import beside, inside
 from metaclip_core.pools.record import PAIR_SCHEMA, BadRecord, Shard, pair_batch
 
@@ -27,6 +27,9 @@ EXTENSIONS = (".parquet",)
 
 SHARD_ROWS = 250_000
 """Rows of a shard, about: a second of matching, and few enough that all workers get some of one big file."""
+
+MAX_BATCH_BYTES = 2**30
+"""What a batch's strings of one column may come to when each is its dictionary's longest."""
 
 PARQUET_ERRORS = (pa.ArrowException, OSError, ValueError)
 """What pyarrow raises for a file that isn't parquet, or is damaged (ValueError: a name in it that isn't UTF-8)."""
@@ -148,7 +151,7 @@ def _is_picture(kind: pa.DataType) -> bool:
 
 def _is_texts(kind: pa.DataType) -> bool:
     """Lists of strings: several texts of a picture."""
-    return (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(kind.value_type)
+    return _is_list(kind) and _is_text(kind.value_type)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -180,13 +183,38 @@ def _chunks(file: pq.ParquetFile, shard: Shard, columns: Columns) -> Iterator[tu
         row += n_rows
     if not groups:
         return
+    n_rows = _rows_at_once(shard.path, groups, columns)
     # No threads: workers divide the cores among shards, and a second layer of threads would only fight them.
-    batches = file.iter_batches(record.BATCH_SIZE, row_groups=groups, columns=columns.used(), use_threads=False)
+    batches = file.iter_batches(n_rows, row_groups=groups, columns=columns.used(), use_threads=False)
     for batch in batches:
         low, high = max(first, shard.start), min(first + batch.num_rows, stop)
         if low < high:
             yield low, batch.slice(low - first, high - low)
         first += batch.num_rows
+
+
+def _rows_at_once(path: str, groups: list[int], columns: Columns) -> int:
+    """Rows of a batch, fewer where long strings of a dictionary could come again and again: a bomb of a few KB."""
+    names = columns.used()
+    longest = 1
+    with ExitStack() as stack:
+        source = stack.enter_context(open_input(path)) if is_remote(path) else path
+        metadata = pq.read_metadata(source)
+        chunks = [metadata.row_group(groups[0]).column(i) for i in range(metadata.num_columns)]
+        leaves = [each.path_in_schema for each in chunks if each.physical_type == "BYTE_ARRAY"]
+        leaves = [leaf for leaf in leaves if leaf in names or leaf.partition(".")[0] in names]
+        file = stack.enter_context(pq.ParquetFile(source, metadata=metadata, read_dictionary=leaves))
+        for group in groups:
+            first = next(file.iter_batches(1, row_groups=[group], columns=names, use_threads=False))
+            for column in first.columns:
+                values = pc.list_flatten(column) if _is_list(column.type) else column
+                if pa.types.is_dictionary(values.type) and len(values.dictionary):
+                    longest = max(longest, pc.max(pc.binary_length(values.dictionary)).as_py() or 0)
+    return max(1, min(record.BATCH_SIZE, MAX_BATCH_BYTES // longest))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind)
 
 
 def _pairs(
@@ -207,6 +235,8 @@ def _pairs(
     else:
         text = rows.strings(texts, columns.text)
         rows.report(pc.is_null(text), "no_text", _no_text(columns))
+        too_long = pc.fill_null(pc.greater(pc.binary_length(text), MAX_TEXT_BYTES), False)
+        rows.report(too_long, "text_too_long", f"its text has more than {MAX_TEXT_BYTES:,} bytes")
     numbers = pa.array(np.arange(start, start + n_rows)).cast(pa.large_string())
     identity, key = _joined(shard.name + "#", numbers), numbers
     if columns.id is not None:

@@ -330,3 +330,24 @@ def test_extra_columns_keep_their_types(tmp_path: Path) -> None:
     assert batch.schema.names[7:] == ["similarity", "WIDTH", "URL"]
     assert batch.schema.types[7:] == [pa.float64(), pa.int64(), pa.string()]
     assert batch.to_pylist()[0]["similarity"] == 0.3
+
+
+def test_a_long_string_that_comes_again_and_again_costs_no_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dictionary says it once, and the rows refer to it: 3,000 rows of 100 KB in a file of 10 KB."""
+    monkeypatch.setattr(parquet, "MAX_BATCH_BYTES", 1 << 20)
+    path = tmp_path / "p.parquet"
+    table = pa.table({"text": pa.array(["x" * 100_000] * 3000), "url": ["u"] * 3000})
+    pq.write_table(table, path, compression="zstd", dictionary_pagesize_limit=64 << 20)
+    assert path.stat().st_size < 20_000
+    (shard,) = open_pool(path)
+    sizes = [(batch.num_rows, batch.nbytes) for batch in read_shard(shard)]
+    assert sum(n_rows for n_rows, _ in sizes) == 3000
+    assert max(n_bytes for _, n_bytes in sizes) < 2 << 20
+
+
+def test_a_text_of_many_bytes_is_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "MAX_TEXT_BYTES", 100)
+    path = write(tmp_path / "p.parquet", {"text": ["x" * 101, "x" * 100, None]})
+    assert_bad(path, [("row 0", "text_too_long"), ("row 2", "no_text")], ["x" * 100])
