@@ -53,6 +53,7 @@ from metaclip_core.stages import (
     match_shard,
     read_counts,
     read_staged,
+    staged_identities,
     staged_matched,
     threshold_part,
     told_apart,
@@ -359,13 +360,15 @@ class Curation:
         Which pair is the first is a matter of text, address, file name and row, never of the order of the files.
         """
         n_passes = max(1, -(-n_pairs // _IDENTITIES_AT_ONCE))
-        repeats: dict[int, dict[int, int]] = defaultdict(dict)
+        again = [np.zeros(0, np.uint64)]
         for number_of_pass in range(n_passes):
-            chosen = [column[column % np.uint64(n_passes) == number_of_pass] for _, column in self._identities()]
-            ordered = sort_hashes(np.concatenate(chosen))
-            again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-            if len(again):
-                self._number_repeats(again, repeats)
+            bounds = 2**64 * number_of_pass // n_passes, 2**64 * (number_of_pass + 1) // n_passes - 1
+            of_pass = [staged_identities(self.staging, number, *bounds) for number in range(len(self.shards))]
+            ordered = sort_hashes(np.concatenate(of_pass))
+            again.append(np.unique(ordered[1:][ordered[1:] == ordered[:-1]]))
+        repeats: dict[int, dict[int, int]] = defaultdict(dict)
+        if any(map(len, again)):
+            self._number_repeats(np.concatenate(again), repeats)
         return repeats
 
     def _identities(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -376,7 +379,7 @@ class Curation:
             yield rows, column[rows] if len(rows) < len(column) else column
 
     def _number_repeats(self, again: np.ndarray, repeats: dict[int, dict[int, int]]) -> None:
-        """Number the occurrences of the identity hashes `again`, which are ascending."""
+        """Number the occurrences of the identity hashes `again`, which are ascending; some may be left out, and single."""
         groups: dict[int, list[tuple[tuple[Any, ...], int, int]]] = defaultdict(list)
         for number, (rows, column) in enumerate(self._identities()):
             places = np.minimum(np.searchsorted(again, column), len(again) - 1)

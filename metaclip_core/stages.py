@@ -24,6 +24,7 @@ import xxhash
 
 from metaclip_core.balancing import keep_thresholds
 from metaclip_core.errors import PassedOver, RecordError, RunError
+from metaclip_core.kernels.sorting import sort_hashes
 from metaclip_core.matching import Matcher, Matches
 from metaclip_core.metadata import Metadata
 from metaclip_core.pools import read_shard
@@ -45,6 +46,7 @@ __all__ = [
     "matches_of",
     "read_counts",
     "read_staged",
+    "staged_identities",
     "staged_matched",
     "threshold_part",
     "told_apart",
@@ -116,10 +118,13 @@ class MatchContext:
 
 
 class Staging:
-    """A matched shard on its way: `staging/NNNNN.arrow`, and `NNNNN.json`, written last, to say that it is complete."""
+    """A matched shard on its way: `staging/NNNNN.arrow`, its identity hashes, sorted, in `NNNNN.identities.npy`, and
+    `NNNNN.json`, written last, to say that they are complete.
+    """
 
     def __init__(self, folder: Path, number: int) -> None:
         self._arrow, self._marker = folder / f"{number:05d}.arrow", folder / f"{number:05d}.json"
+        self._identities = identities_path(folder, number)
 
     def report(self) -> dict[str, Any] | None:
         """The document of a complete one: pairs, matches, matched and blank pairs, filtered, skipped, located skips."""
@@ -129,7 +134,9 @@ class Staging:
     def writer(self) -> Iterator[_StagedWriter]:
         """Takes batches of STAGED_SCHEMA, and counts what is in them."""
         with write_atomically(self._arrow) as file, pa.ipc.new_file(file, STAGED_SCHEMA) as writer:
-            yield _StagedWriter(writer)
+            staged = _StagedWriter(writer)
+            yield staged
+        write_array(self._identities, sort_hashes(np.concatenate(staged.identities)))
 
     def finish(
         self, totals: dict[str, int], log: SkipLog | None = None, filtered: Counter[str] | None = None
@@ -148,9 +155,11 @@ class _StagedWriter:
     def __init__(self, writer: Any) -> None:
         self._writer = writer
         self.totals = {"pairs": 0, "matches": 0, "matched_pairs": 0, "blank_texts": 0}
+        self.identities = [np.zeros(0, np.uint64)]
 
     def add(self, batch: pa.RecordBatch) -> None:
         self._writer.write_batch(batch)
+        self.identities.append(batch.column("identity").to_numpy())
         lengths = pc.list_value_length(batch.column("entry_ids"))
         blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(batch.column("text"))), 0)
         self.totals["pairs"] += batch.num_rows
@@ -182,6 +191,21 @@ def match_shard(context: MatchContext, item: tuple[int, Shard]) -> dict[str, Any
 def _uids(identity: pa.LargeStringArray) -> pa.LargeStringArray:
     is_uid = pc.match_substring_regex(identity, "^[0-9a-fA-F]{32}$")
     return pc.if_else(is_uid, identity, pa.scalar(None, pa.large_string()))
+
+
+def identities_path(staging: Path, number: int) -> Path:
+    return staging / f"{number:05d}.identities.npy"
+
+
+def staged_identities(staging: Path, number: int, lowest: int, highest: int) -> np.ndarray:
+    """A matched shard's identity hashes from `lowest` to `highest`, both included, ascending; only these are read."""
+    path = identities_path(staging, number)
+    try:
+        hashes = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise RunError(f"{path}: damaged ({error}); delete {number:05d}.json beside it, and run again") from error
+    ends = np.searchsorted(hashes, np.uint64(lowest)), np.searchsorted(hashes, np.uint64(highest), side="right")
+    return hashes[slice(*ends)]
 
 
 def read_staged(staging: Path, number: int) -> pa.Table:
