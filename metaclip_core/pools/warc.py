@@ -20,6 +20,8 @@ _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _LOOKS_LIKE_HTML = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
 _IMG = re.compile(rb"<img\b", re.IGNORECASE)
 _SNIFF_BYTES = 1024
+_ENCODINGS = ("", "identity", "gzip", "x-gzip", "deflate")
+"""HTTP's, which warcio undoes. A crawler may have undone another one and left the header."""
 
 
 def recognises(path: str) -> bool:
@@ -47,6 +49,10 @@ def _pairs(shard: Shard, bad_record: BadRecord) -> Iterator[Pair]:
         if not _is_html(html, content_type):
             bad_record(Place(shard.path, f"byte {record.place}").passed_over("not_html", "the record is no HTML page"))
             continue
+        if _encoding(record) not in _ENCODINGS and b"<" not in html[:_SNIFF_BYTES]:
+            at = Place(shard.path, f"byte {record.place}")
+            bad_record(at.passed_over("unknown_encoding", f"the page is packed as {_encoding(record)}"))
+            continue
         text = decode_page(html, content_type)
         if not (_IMG.search(html) or "<img" in text.lower()):  # the latter: of wide characters
             continue
@@ -62,6 +68,11 @@ def _content_type(record: Record) -> str:
     """What the HTTP header says, or for a record without one the record's own."""
     headers = record.headers if record.http_headers is None else record.http_headers
     return headers.get_header("Content-Type") or ""
+
+
+def _encoding(record: Record) -> str:
+    value = record.http_headers.get_header("Content-Encoding") if record.http_headers is not None else None
+    return (value or "").strip().lower()
 
 
 def _is_html(html: bytes, content_type: str) -> bool:

@@ -150,6 +150,10 @@ def test_a_text_in_another_charset_than_its_page_is_counted(tmp_path: Path) -> N
         pytest.param(response(b"\xff\xd8\xff", "image/jpeg"), 0, {"not_html": 1}, id="a picture"),
         pytest.param(response(IMG, "application/xhtml+xml"), 1, {}, id="XHTML"),
         pytest.param(response(f"<!-- x --><!DOCTYPE html>{IMG}", None), 1, {}, id="HTML by its look"),
+        pytest.param(
+            response(b"\x0b\x02\x80", "text/html", "Content-Encoding: br"), 0, {"unknown_encoding": 1}, id="br"
+        ),
+        pytest.param(response(IMG, "text/html", "Content-Encoding: zstd"), 1, {}, id="unpacked by the crawler"),
         pytest.param(response("plain", None), 0, {"not_html": 1}, id="nothing said, nothing seen"),
         pytest.param(member("request", b"GET / HTTP/1.1\r\n\r\n", "application/http"), 0, {}, id="a request"),
         pytest.param(member("resource", IMG.encode(), "text/html"), 1, {}, id="a resource has no HTTP header"),
