@@ -125,9 +125,8 @@ def _read(embeddings: Embeddings) -> Any:
     import faiss
 
     path = embeddings.path / "index.faiss"
-    flags = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
     try:
-        index = faiss.read_index(str(path), flags)
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise EmbeddingError(
             f"{path}: missing or damaged; delete index.json, and the next search makes it again"
