@@ -47,9 +47,10 @@ Query = tuple[str, Fact]
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Pictures to search, as vectors (n, dim), with their scenes and captions; `noise` where a caption is none."""
+    """Pictures to search, as vectors (n, dim), with their keys, scenes and captions; `noise` where a caption is none."""
 
     vectors: np.ndarray
+    keys: list[str]
     scenes: list[Scene]
     captions: list[str]
     noise: np.ndarray
@@ -59,6 +60,7 @@ class Gallery:
         rows = np.flatnonzero(mask)
         return Gallery(
             self.vectors[rows],
+            [self.keys[i] for i in rows],
             [self.scenes[i] for i in rows],
             [self.captions[i] for i in rows],
             self.noise[rows],
@@ -100,26 +102,28 @@ def _words(text: str) -> set[str]:
 def load_gallery(encoder: Encoder, *, only_test: bool = False) -> Gallery:
     """The sample's pictures, embedded."""
     rows = [row for path in sorted(SHARDS.glob("*.tar")) for row in _rows(path) if row[0] or not only_test]
-    is_test, scenes, captions, noise, pictures = zip(*rows, strict=True)
+    is_test, keys, scenes, captions, noise, pictures = zip(*rows, strict=True)
     vectors = [
         encoder.encode_pictures(
             [decode_picture(data, "a picture of the sample") for data in pictures[start : start + 256]]
         )
         for start in range(0, len(pictures), 256)
     ]
-    return Gallery(np.concatenate(vectors), list(scenes), list(captions), np.array(noise), np.array(is_test))
+    return Gallery(
+        np.concatenate(vectors), list(keys), list(scenes), list(captions), np.array(noise), np.array(is_test)
+    )
 
 
-def _rows(path: Path) -> Iterator[tuple[bool, Scene, str, bool, bytes]]:
-    """(of the test split, scene, caption, is noise, picture) of each pair of a shard."""
+def _rows(path: Path) -> Iterator[tuple[bool, str, Scene, str, bool, bytes]]:
+    """(of the test split, key, scene, caption, is noise, picture) of each pair of a shard."""
     files: dict[str, dict[str, bytes]] = {}
     with tarfile.open(path) as tar:
         for member in tar:
             key, _, extension = member.name.partition(".")
             files.setdefault(key, {})[extension] = tar.extractfile(member).read()  # type: ignore[union-attr]
-    for pair in files.values():
+    for key, pair in files.items():
         told = json.loads(pair["json"])
-        yield told["split"] == "test", _scene(told["scene"]), told["caption"], bool(told["noise"]), pair["webp"]
+        yield told["split"] == "test", key, _scene(told["scene"]), told["caption"], bool(told["noise"]), pair["webp"]
 
 
 def _scene(told: dict[str, Any]) -> Scene:

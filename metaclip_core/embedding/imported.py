@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from metaclip_core.curation import Progress
-from metaclip_core.embedding.job import finish, locked, write_vectors
+from metaclip_core.embedding.job import finish, locked, write_images, write_vectors
 from metaclip_core.embedding.models import ModelSpec
 from metaclip_core.embedding.store import IMAGE, TEXT, Embeddings, embeddings_folder, read_embeddings
 from metaclip_core.errors import EmbeddingError
@@ -96,15 +96,11 @@ def import_embeddings(
                 f"{origin}: none of its {read:,} vectors belongs to a pair of {run.path}: the names in "
                 f"{first.path.name} (such as {_first_name(first)}) are none of the run's keys"
             )
-        present = joiner.write()
+        joiner.write()
         model = {"name": spec and spec.name, "pretrained": spec and spec.pretrained, "fingerprint": fingerprint}
-        absent = int((~present).sum())
-        finish(
-            run, folder, model=model, dim=dim, present=present, unreadable={"not_imported": absent} if absent else {},
-            texts=texts, origin=f"imported: {origin.name}",
-        )  # fmt: skip
+        finish(run, folder, model=model, dim=dim, texts=texts, origin=f"imported: {origin.name}")
     embeddings = read_embeddings(run, folder / "manifest.json")
-    return ImportReport(embeddings, read, joined, read - joined, absent)
+    return ImportReport(embeddings, read, joined, read - joined, run.n_pairs - joined)
 
 
 class _Joiner:
@@ -153,16 +149,20 @@ class _Joiner:
         self.present[pairs] = True
         return len(pairs)
 
-    def write(self) -> np.ndarray:
-        """Cut the vectors into the run's parts; returns which pairs have one: bool (n_pairs,)."""
-        for kind, vectors in self.vectors.items():
+    def write(self) -> None:
+        """Cut the vectors into the run's parts."""
+        for kind in self.vectors:
             make_folder(self.folder / kind)
-            start = 0
-            for path, part in zip(self.run.part_paths, self.run.manifest["parts"], strict=True):
-                write_vectors(self.folder / kind / f"{path.stem}.npy", vectors[start : start + part["rows"]])
-                start += part["rows"]
+        start = 0
+        for path, part in zip(self.run.part_paths, self.run.manifest["parts"], strict=True):
+            rows = slice(start, start + part["rows"])
+            absent = np.flatnonzero(~self.present[rows]).tolist()
+            reasons = {"not_imported": len(absent)} if absent else {}
+            if TEXT in self.vectors:
+                write_vectors(self.folder / TEXT / f"{path.stem}.npy", self.vectors[TEXT][rows])
+            write_images(self.folder / IMAGE / f"{path.stem}.npy", self.vectors[IMAGE][rows], absent, reasons)
+            start += part["rows"]
         self.discard()
-        return self.present
 
     def discard(self) -> None:
         self.vectors.clear()

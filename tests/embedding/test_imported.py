@@ -11,7 +11,7 @@ import pytest
 
 from metaclip_core.cli import main
 from metaclip_core.curation import curate
-from metaclip_core.embedding import import_embeddings, model_named, open_embeddings
+from metaclip_core.embedding import embed, import_embeddings, model_named, open_embeddings
 from metaclip_core.errors import EmbeddingError
 from metaclip_core.run import Run
 from metaclip_core.search import Searcher
@@ -194,6 +194,20 @@ def test_vectors_of_another_model_are_found_out(run: Run, vectors: np.ndarray, t
     import_embeddings(run, folder, model_named())
     with pytest.raises(EmbeddingError, match="vectors of 8 dimensions, metaclip-sample makes 128"):
         Searcher.open(run, model_named()).text_vector("a dog")
+
+
+def test_captions_are_added_to_imported_pictures(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    run = make_run(n=10, bad={}, name="pictured")
+    made = embed(run, texts=False)
+    vectors = made.vectors(np.arange(10))
+    folder = clip_retrieval(tmp_path / "cr", [[f"{i:05}" for i in range(9)]], -vectors, None)
+    imported = import_embeddings(run, folder, model_named()).embeddings
+    searcher = Searcher.open(run)
+    assert searcher.search(-vectors[3], balance=run.balance(), t=1, k=1)["score"][0] > 0.99
+    added = embed(run)
+    assert added.has_texts
+    assert (added.content, added.manifest["origin"], added.n_images) == (imported.content, "imported: cr", 9)
+    np.testing.assert_allclose(added.vectors(np.arange(9)), -vectors[:9], atol=2e-3)
 
 
 def test_the_command_line_counts_what_did_not_join(
