@@ -44,7 +44,7 @@ def _run(options: argparse.Namespace) -> None:
     if sum(query is not None for query in (options.text, options.picture, options.like)) != 1:
         raise SettingsError("one query, please: a TEXT, --picture FILE or --like ROW")
     run = open_run(options.run)
-    searcher = Searcher.open(run, model_of(options) if options.model else None)
+    searcher = Searcher.open(run, model_of(options) if options.model or options.pretrained else None)
     balance = run.balance(sources=sources_of(options), seed=options.seed)
     t = default_t(run.balance()) if options.t is None else options.t
     filters = Filters(status=options.status, entry=options.entry, source=options.source, words=options.words)
