@@ -15,7 +15,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -161,7 +161,7 @@ def _merges(seed: int, vocab_size: int) -> Path:
     return path
 
 
-def _train(learner: Learner, stage: Stage, stream: Iterator[Batch], work: Path) -> None:
+def _train(learner: Learner, stage: Stage, stream_from: Callable[[int], Iterator[Batch]], work: Path) -> None:
     """One stage; goes on from its checkpoint, with other batches than the first time."""
     checkpoint = work / f"{stage.name}.pt"
     start = 0
@@ -175,7 +175,7 @@ def _train(learner: Learner, stage: Stage, stream: Iterator[Batch], work: Path) 
     # Plain attention: on CPUs the fused one takes three times as long to differentiate in bfloat16.
     with sdpa_kernel(SDPBackend.MATH), (work / "log.jsonl").open("a", encoding="utf-8") as log:
         sums: Counter[str] = Counter()
-        for step, batch in enumerate(islice(stream, max(0, stage.steps - start)), start):
+        for step, batch in enumerate(islice(stream_from(start), max(0, stage.steps - start)), start):
             sums.update(learner.step(batch, stage.rate_at(step)))
             done = step + 1
             if done % _LOG_STEPS == 0:
@@ -206,8 +206,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=101)
     parser.add_argument("--flat", type=int, default=36_000, help="pictures of concepts with equal chances (36,000)")
     parser.add_argument("--zipf", type=int, default=12_000, help="pictures of concepts as in the sample (12,000)")
-    parser.add_argument("--label-steps", type=int, default=4_500, help="of the first stage, 128 pictures each (4,500)")
-    parser.add_argument("--text-steps", type=int, default=1_200, help="of the second, 256 pairs each (1,200)")
+    parser.add_argument("--label-steps", type=int, default=3_600, help="of the first stage, 128 pictures each (3,600)")
+    parser.add_argument("--text-steps", type=int, default=1_300, help="of the second, 256 pairs each (1,300)")
     parser.add_argument("--threads", type=int, help="of torch; 1 is best on a machine that does other work too")
     options = parser.parse_args()
     config = json.loads((CLIP_FOLDER / "open_clip_config.json").read_text())["model_cfg"]
@@ -229,8 +229,12 @@ def main() -> None:
         (Stage("texts", options.text_steps, 256, 1.5e-3), tokenizer),
     ]
     for stage, words in stages:
-        stream = batches(pictures, scenes, words, seed=f"{options.seed}:{stage.name}", size=stage.batch, side=side)
-        _train(learner, stage, stream, options.work)
+
+        def stream_from(step: int, stage: Stage = stage, words: SimpleTokenizer | None = words) -> Iterator[Batch]:
+            seed = f"{options.seed}:{stage.name}:{step}"
+            return batches(pictures, scenes, words, seed=seed, size=stage.batch, side=side)
+
+        _train(learner, stage, stream_from, options.work)
     save_model(learner.model.eval(), CLIP_FOLDER / "open_clip_model.safetensors")
 
 
