@@ -106,6 +106,12 @@ def test_vectors_that_are_none_and_names_that_come_twice(run: Run, vectors: np.n
     assert report.embeddings.manifest["unreadable"] == {"not_imported": 4}
 
 
+def test_of_two_files_that_name_a_pair_the_first_counts(run: Run, vectors: np.ndarray, tmp_path: Path) -> None:
+    report = import_embeddings(run, clip_retrieval(tmp_path / "cr", [["k0", "k1"], ["k1", "k2"]], vectors, None))
+    assert (report.read, report.joined, report.unjoined) == (4, 3, 1)
+    np.testing.assert_allclose(report.embeddings.vectors(np.arange(3)), unit(vectors[[0, 1, 3]]), atol=2e-3)
+
+
 def test_whole_numbers_are_vectors_too(run: Run, vectors: np.ndarray, tmp_path: Path) -> None:
     folder = tmp_path / "dc"
     folder.mkdir()

@@ -141,6 +141,10 @@ def test_a_few_steps_lower_every_loss() -> None:
     losses = [learner.step(next(stream), 1e-3) for _ in range(12)]
     for name in ("labels", "captions", "facts"):
         assert np.mean([loss[name] for loss in losses[-3:]]) < losses[0][name], name
+    learner.lock_pictures(True)
+    before = [value.clone() for value in learner.model.visual.state_dict().values()]
+    learner.step(next(stream), 1e-2)
+    assert all(torch.equal(a, b) for a, b in zip(before, learner.model.visual.state_dict().values(), strict=True))
     state = learner.state()
     learner.step(next(stream), 1e-3)
     again = Learner(config, "cpu")
