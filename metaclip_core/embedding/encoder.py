@@ -102,19 +102,13 @@ def load_encoder(spec: ModelSpec, *, device: str | None = None, download: bool =
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     with _wrapped(spec):
-        if spec.folder is not None:
-            spec.config()
-            name, arguments = f"local-dir:{spec.folder}", {}
-            bpe_path = spec.config()["model_cfg"].get("text_cfg", {}).get("tokenizer_kwargs", {}).get("bpe_path")
-            # open_clip would look for it in the working folder.
-            tokenizer_arguments = {"bpe_path": str(spec.folder / bpe_path)} if bpe_path else {}
-        else:
-            name, tokenizer_arguments = spec.name, {}
-            arguments = _weights(spec, download)
+        merges = spec.merges
+        name = f"local-dir:{spec.folder}" if spec.folder else spec.name
+        arguments = {} if spec.folder else _weights(spec, download)
         model, _, preprocess = open_clip.create_model_and_transforms(
             name, device=device, weights_only=True, **arguments
         )
-        tokenizer = open_clip.get_tokenizer(name, **tokenizer_arguments)
+        tokenizer = open_clip.get_tokenizer(name, **({"bpe_path": str(merges)} if merges else {}))
     return Encoder(spec, model.eval(), preprocess, tokenizer, device)
 
 

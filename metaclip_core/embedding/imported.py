@@ -131,15 +131,22 @@ class _Joiner:
             self._orders[by] = hashes[order], order
         return self._orders[by]
 
+    def _found(self, table: _Table) -> tuple[np.ndarray, np.ndarray]:
+        """(whether each vector has a pair, which): by the first column of names that finds any."""
+        for by, names in _names(table):
+            hashes, order = self._order(by)
+            asked = hash_each(to_arrow_strings(names))
+            places = np.minimum(np.searchsorted(hashes, asked), len(hashes) - 1)
+            found = hashes[places] == asked
+            if found.any():
+                break
+        return found, order[places]
+
     def add(self, table: _Table) -> int:
         """Sort the vectors of one file in; returns how many found a pair. Of several for one pair the first stays."""
-        by, names = _names(table)
-        hashes, order = self._order(by)
-        asked = hash_each(to_arrow_strings(names))
-        places = np.minimum(np.searchsorted(hashes, asked), len(hashes) - 1)
-        found = hashes[places] == asked if len(hashes) else np.zeros(len(asked), np.bool_)
+        found, places = self._found(table)
         found &= np.isfinite(np.asarray(table.image)).all(axis=1) & np.asarray(table.image).any(axis=1)
-        sources, pairs = np.flatnonzero(found), order[places[found]]
+        sources, pairs = np.flatnonzero(found), places[found]
         pairs, first = np.unique(pairs, return_index=True)
         new = ~self.present[pairs]
         sources, pairs = sources[first][new], pairs[new]
@@ -174,19 +181,19 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def _names(table: _Table) -> tuple[str, pl.Series]:
-    """(`identity` or `key`, the strings to join by)."""
-    for column, by in _NAMES:
-        if column in table.names.columns:
-            return by, table.names[column].cast(pl.String)
-    allowed = ", ".join(column for column, _ in _NAMES)
-    raise EmbeddingError(
-        f"{table.path}: no column that names the pairs; got {', '.join(table.names.columns)}, allowed are {allowed}"
-    )
+def _names(table: _Table) -> list[tuple[str, pl.Series]]:
+    """(`identity` or `key`, the strings to compare with it), at least one. Raises EmbeddingError."""
+    names = [(by, table.names[name].cast(pl.String)) for name, by in _NAMES if name in table.names.columns]
+    if not names:
+        allowed = ", ".join(name for name, _ in _NAMES)
+        raise EmbeddingError(
+            f"{table.path}: no column that names the pairs; got {', '.join(table.names.columns)}, allowed are {allowed}"
+        )
+    return names
 
 
 def _first_name(table: _Table) -> str:
-    names = _names(table)[1]
+    names = _names(table)[0][1]
     return repr(names[0]) if len(names) else "none"
 
 

@@ -106,6 +106,13 @@ def test_vectors_that_are_none_and_names_that_come_twice(run: Run, vectors: np.n
     assert report.embeddings.manifest["unreadable"] == {"not_imported": 4}
 
 
+def test_where_no_uid_is_known_the_key_is_asked(run: Run, vectors: np.ndarray, tmp_path: Path) -> None:
+    (tmp_path / "dc").mkdir()
+    np.savez(tmp_path / "dc" / "x.npz", b32_img=vectors[:2])
+    pl.DataFrame({"uid": ["another", "pool's"], "key": ["k4", "k8"]}).write_parquet(tmp_path / "dc" / "x.parquet")
+    assert np.flatnonzero(import_embeddings(run, tmp_path / "dc").embeddings.present).tolist() == [4, 8]
+
+
 def test_of_two_files_that_name_a_pair_the_first_counts(run: Run, vectors: np.ndarray, tmp_path: Path) -> None:
     report = import_embeddings(run, clip_retrieval(tmp_path / "cr", [["k0", "k1"], ["k1", "k2"]], vectors, None))
     assert (report.read, report.joined, report.unjoined) == (4, 3, 1)
