@@ -65,8 +65,8 @@ class Stage:
 
 STAGES = (
     Stage("labels", 3_600, 128, 2e-3, texts=False),
-    Stage("texts", 1_000, 256, 2e-3, locked=True),
-    Stage("both", 300, 256, 3e-4),
+    Stage("texts", 700, 256, 2e-3, locked=True),
+    Stage("both", 800, 256, 8e-4),
 )
 
 

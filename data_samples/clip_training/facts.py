@@ -95,15 +95,15 @@ def _fact_of(rng: random.Random, scene: Scene) -> Fact:
     setting = Fact(place=scene.place, background=rng.choice(scene.background) if scene.background else None)
     mood = mood_of(scene)
     draw = rng.random()
-    if thing is None or draw < 0.15:
+    if thing is None or draw < 0.12:
         return Fact(mood=mood) if mood and rng.random() < 0.3 else setting
     about = Fact(concept=thing.concept)
     kinds = [kind for kind, names in KINDS.items() if thing.concept in names]
     if kinds and rng.random() < 0.15:
         about = Fact(kind=rng.choice(kinds))
-    if draw < 0.62:
+    if draw < 0.45:
         return about
-    if draw < 0.76 and thing.colour and about.concept:
+    if draw < 0.66 and thing.colour and about.concept:
         return replace(about, colour=thing.colour)
     if (
         draw < 0.86
