@@ -3,9 +3,9 @@
     python benchmarks/search_speed.py                   # a million pairs of 512 dimensions: 8 GB of disk, 10 minutes
     python benchmarks/search_speed.py --n 100000 --dim 128
 
-The vectors are drawn in clusters of clusters, and the queries lie apart from them, as CLIP's texts lie apart from its
-pictures; numpy works on the same vectors, in float32 in memory, in the same process. Pairs, embeddings and index are made
-by the commands that everyone uses.
+The vectors vary in 24 directions, in clusters that overlap, and a little in all others; the queries lie apart from them, as
+CLIP's texts lie apart from its pictures. numpy works on the same vectors, in float32 in memory, in the same process. Pairs,
+embeddings and index are made by the functions that everyone uses.
 """
 
 from __future__ import annotations
@@ -31,38 +31,49 @@ from metaclip_core.search import index as index_module
 from metaclip_core.search.index import Index, open_index
 
 K = 20
+LATENT = 24
 CHUNK = 100_000
 
 Search = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
 
-def vectors_by_chance(rng: np.random.Generator, n: int, centres: np.ndarray, gap: np.ndarray) -> np.ndarray:
-    """float32 (n, dim), of length 1, near centres by chance and moved by `gap`."""
-    dim = centres.shape[1]
-    vectors = centres[rng.integers(0, len(centres), n)] + rng.normal(size=(n, dim)).astype(np.float32) * 0.8 + gap
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+class World:
+    """Where vectors are drawn from: clusters in 24 dimensions, laid into `dim`."""
+
+    def __init__(self, dim: int) -> None:
+        self.rng = np.random.default_rng(0)
+        self.centres = self.normal(2_000, LATENT)
+        self.spread = self.normal(LATENT, dim)
+        self.gap = 4 * self.normal(dim)
+
+    def normal(self, *shape: int) -> np.ndarray:
+        return self.rng.standard_normal(shape, np.float32)
+
+    def draw(self, n: int, *, texts: bool) -> np.ndarray:
+        """float32 (n, dim), of length 1: pictures, or texts, which are vaguer and lie apart."""
+        latent = self.centres[self.rng.integers(0, len(self.centres), n)] + (1.5 if texts else 1.0) * self.normal(
+            n, LATENT
+        )
+        vectors = latent @ self.spread + self.normal(n, self.spread.shape[1]) + texts * self.gap
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def make_run(folder: Path, n: int, dim: int) -> tuple[Run, np.ndarray]:
     """A run of n pairs with imported embeddings, and 1,000 queries: float32 (1000, dim)."""
-    rng = np.random.default_rng(0)
-    coarse = rng.normal(size=(200, dim)).astype(np.float32)
-    centres = coarse[rng.integers(0, 200, 5_000)] + 0.7 * rng.normal(size=(5_000, dim)).astype(np.float32)
-    gap = 1.2 * rng.normal(size=dim).astype(np.float32)
+    world = World(dim)
     for number, start in enumerate(range(0, n, CHUNK)):
         rows = min(CHUNK, n - start)
         keys = [f"k{i}" for i in range(start, start + rows)]
         pl.DataFrame({"text": [f"a dog {i % 1000}" for i in range(rows)], "key": keys}).write_parquet(
             folder / "pool" / f"{number:05}.parquet", mkdir=True
         )
-        for kind, moved in (("img_emb", 0 * gap), ("text_emb", gap)):
+        for kind, texts in (("img_emb", False), ("text_emb", True)):
             (folder / "cr" / kind).mkdir(parents=True, exist_ok=True)
-            vectors = vectors_by_chance(rng, rows, centres, moved).astype(np.float16)
-            np.save(folder / "cr" / kind / f"{kind}_{number}.npy", vectors)
+            np.save(folder / "cr" / kind / f"{kind}_{number}.npy", world.draw(rows, texts=texts).astype(np.float16))
         pl.DataFrame({"key": keys}).write_parquet(folder / "cr" / "metadata" / f"metadata_{number}.parquet", mkdir=True)
     pl.DataFrame({"entry": ["dog", *map(str, range(1000))]}).write_parquet(folder / "metadata.parquet")
     run = curate(folder / "pool", folder / "metadata.parquet", folder / "run", workers=1)
-    return run, vectors_by_chance(rng, 1_000, centres, gap)
+    return run, world.draw(1_000, texts=True)
 
 
 def by_numpy(vectors: np.ndarray) -> Search:

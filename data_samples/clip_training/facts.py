@@ -99,7 +99,7 @@ def _fact_of(rng: random.Random, scene: Scene) -> Fact:
         return Fact(mood=mood) if mood and rng.random() < 0.3 else setting
     about = Fact(concept=thing.concept)
     kinds = [kind for kind, names in KINDS.items() if thing.concept in names]
-    if kinds and rng.random() < 0.15:
+    if kinds and rng.random() < (0.5 if "boat" in kinds else 0.12):  # boats are few
         about = Fact(kind=rng.choice(kinds))
     if draw < 0.45:
         return about
@@ -131,8 +131,11 @@ def _near_miss(rng: random.Random, fact: Fact) -> Fact:
 
 
 def draw_facts(rng: random.Random, scenes: Sequence[Scene]) -> list[Fact]:
-    """A fact of each scene, a near miss for those of several parts, and concepts by chance; each once, none held out."""
-    facts: dict[Fact, None] = {}
+    """A fact of each scene, a near miss for those of several parts, all kinds and moods, concepts by chance.
+
+    Each once, none held out.
+    """
+    facts = dict.fromkeys([*(Fact(kind=kind) for kind in KINDS), *(Fact(mood=mood) for mood in _MOOD_PHRASES)])
     for concept in rng.sample(load_concepts(), _N_CHANCE_CONCEPTS):
         facts[Fact(concept=concept.name)] = None
     for scene in scenes:
