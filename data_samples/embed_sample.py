@@ -21,7 +21,7 @@ from metaclip_core.storage import make_folder, write_atomically
 FOLDER = Path(__file__).parent / "clip" / "embeddings"
 ARRAY = "metaclip_sample_img"
 
-_LEVELS = 181  # of a vector of length 1: its usual numbers fall between -32 and 32
+_LEVELS = 90  # of a vector of length 1: its usual numbers fall between -16 and 16
 
 
 def main() -> None:

@@ -63,9 +63,11 @@ def test_the_wheel_curates_and_shows_the_sample(installed: Path, tmp_path: Path)
 
     run = sample_run()
     assert json.loads((run / "manifest.json").read_bytes())["totals"]["pairs"] == 9000
+    assert len(list((run / "embeddings").glob("*/manifest.json"))) == 1
     written = (run / "manifest.json").stat().st_mtime_ns
     assert sample_run() == run
     assert (run / "manifest.json").stat().st_mtime_ns == written  # nothing is done twice
     (run / "parts/00003.parquet").unlink()
     assert sample_run() == run
     assert (run / "parts/00003.parquet").exists()
+    assert len(list((run / "embeddings").glob("*/manifest.json"))) == 1  # made again with it
