@@ -1,7 +1,7 @@
 """Train the small CLIP in `data_samples/clip`: `python -m data_samples.train_clip`.
 
-First the picture tower learns to name what it sees; then both towers learn from captions and from facts (statements true
-of many pictures). Draws its own pictures (never the sample's: other seeds, and only of the train split, so no held-out
+First the picture tower learns to name what it sees (labels); then, the picture tower locked, the text tower learns to say
+so from captions and from facts, statements true of many pictures (texts); at last both learn together (both). Draws its own pictures (never the sample's: other seeds, and only of the train split, so no held-out
 combination), keeps them and a checkpoint under `--work`, and goes on from there when it was interrupted. Needs Noto Color
 Emoji.
 """
@@ -15,7 +15,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -48,17 +48,26 @@ _N_VOCABULARY_CAPTIONS = 30_000
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training: how long, and how fast it learns."""
+    """A part of the training: how long, how fast it learns, and what: `texts` or labels alone, pictures `locked` or not."""
 
     name: str
     steps: int
     batch: int
     rate: float
+    texts: bool = True
+    locked: bool = False
 
     def rate_at(self, step: int) -> float:
         """Linear warm-up, then half a cosine down to zero."""
         warm = min(1.0, (step + 1) / _WARMUP_STEPS)
         return self.rate * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
+
+
+STAGES = (
+    Stage("labels", 3_600, 128, 2e-3, texts=False),
+    Stage("texts", 700, 256, 2e-3, locked=True),
+    Stage("both", 450, 256, 8e-4),
+)
 
 
 class Learner:
@@ -92,6 +101,10 @@ class Learner:
         x = model.token_embedding(tokens) + model.positional_embedding[:n]
         x = model.ln_final(model.transformer(x, attn_mask=model.attn_mask[:n, :n]))
         return functional.normalize((x[torch.arange(len(x)), tokens.argmax(-1)] @ model.text_projection).float(), dim=1)
+
+    def lock_pictures(self, locked: bool) -> None:
+        """Whether the picture tower stays as it is."""
+        self.model.visual.requires_grad_(not locked).train(not locked)
 
     def losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         """The labels' loss, and where there are texts the captions' and the facts'."""
@@ -161,7 +174,7 @@ def _merges(seed: int, vocab_size: int) -> Path:
     return path
 
 
-def _train(learner: Learner, stage: Stage, stream: Iterator[Batch], work: Path) -> None:
+def _train(learner: Learner, stage: Stage, stream_from: Callable[[int], Iterator[Batch]], work: Path) -> None:
     """One stage; goes on from its checkpoint, with other batches than the first time."""
     checkpoint = work / f"{stage.name}.pt"
     start = 0
@@ -172,10 +185,11 @@ def _train(learner: Learner, stage: Stage, stream: Iterator[Batch], work: Path) 
         print(f"{stage.name}: going on from step {start:,}", file=sys.stderr)
     began = time.monotonic()
     learner.model.train()
+    learner.lock_pictures(stage.locked)
     # Plain attention: on CPUs the fused one takes three times as long to differentiate in bfloat16.
     with sdpa_kernel(SDPBackend.MATH), (work / "log.jsonl").open("a", encoding="utf-8") as log:
         sums: Counter[str] = Counter()
-        for step, batch in enumerate(islice(stream, max(0, stage.steps - start)), start):
+        for step, batch in enumerate(islice(stream_from(start), max(0, stage.steps - start)), start):
             sums.update(learner.step(batch, stage.rate_at(step)))
             done = step + 1
             if done % _LOG_STEPS == 0:
@@ -206,8 +220,6 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=101)
     parser.add_argument("--flat", type=int, default=36_000, help="pictures of concepts with equal chances (36,000)")
     parser.add_argument("--zipf", type=int, default=12_000, help="pictures of concepts as in the sample (12,000)")
-    parser.add_argument("--label-steps", type=int, default=4_500, help="of the first stage, 128 pictures each (4,500)")
-    parser.add_argument("--text-steps", type=int, default=1_200, help="of the second, 256 pairs each (1,200)")
     parser.add_argument("--threads", type=int, help="of torch; 1 is best on a machine that does other work too")
     options = parser.parse_args()
     config = json.loads((CLIP_FOLDER / "open_clip_config.json").read_text())["model_cfg"]
@@ -224,13 +236,14 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     learner = Learner(config, "cuda" if torch.cuda.is_available() else "cpu")
-    stages = [
-        (Stage("labels", options.label_steps, 128, 2e-3), None),
-        (Stage("texts", options.text_steps, 256, 1.5e-3), tokenizer),
-    ]
-    for stage, words in stages:
-        stream = batches(pictures, scenes, words, seed=f"{options.seed}:{stage.name}", size=stage.batch, side=side)
-        _train(learner, stage, stream, options.work)
+    for stage in STAGES:
+
+        def stream_from(step: int, stage: Stage = stage) -> Iterator[Batch]:
+            seed = f"{options.seed}:{stage.name}:{step}"
+            words = tokenizer if stage.texts else None
+            return batches(pictures, scenes, words, seed=seed, size=stage.batch, side=side)
+
+        _train(learner, stage, stream_from, options.work)
     save_model(learner.model.eval(), CLIP_FOLDER / "open_clip_model.safetensors")
 
 

@@ -126,6 +126,7 @@ def test_the_dashboard_of_the_sample(installed: Path, environment: dict[str, str
     with served(installed, environment, tmp_path):
         pass
     assert json.loads((sample / "manifest.json").read_bytes())["totals"]["pairs"] == 9000
+    assert len(list((sample / "embeddings").glob("*/manifest.json"))) == 1
     written = (sample / "manifest.json").stat().st_mtime_ns
     again = "from metaclip_core.cli.dashboard import app_folder, sample_run; print(sample_run(app_folder()))"
     assert python(installed, environment, tmp_path, again) == [str(sample)]

@@ -18,6 +18,7 @@ from data_samples.scenes import Scene
 __all__ = ["Batch", "Told", "batches", "normalised"]
 
 _JUNK_SHARE = 0.04  # of captions that get a made-up word, so that words never seen say little
+_LONGEST_CAPTION, _LONGEST_FACT = 26, 15  # tokens; few are longer, and each costs all of a batch
 _ZOOM = 1.14  # up to this factor a picture is enlarged before it is cut
 _MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1) * 255
 _STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1) * 255
@@ -64,8 +65,8 @@ def _caption(rng: random.Random, scene: Scene) -> str:
     return " ".join(words)
 
 
-def _tokens(tokenizer: SimpleTokenizer, texts: Sequence[str]) -> torch.Tensor:
-    tokens = tokenizer(list(texts))
+def _tokens(tokenizer: SimpleTokenizer, texts: Sequence[str], longest: int) -> torch.Tensor:
+    tokens = tokenizer(list(texts), context_length=longest)
     return tokens[:, : int((tokens > 0).sum(1).max())]
 
 
@@ -91,7 +92,7 @@ def _told(
 ) -> Told:
     facts = draw_facts(rng, scenes)
     return Told(
-        captions=_tokens(tokenizer, [_caption(rng, scene) for scene in scenes]),
-        facts=_tokens(tokenizer, [tell_fact(rng, fact) for fact in facts]),
+        captions=_tokens(tokenizer, [_caption(rng, scene) for scene in scenes], _LONGEST_CAPTION),
+        facts=_tokens(tokenizer, [tell_fact(rng, fact) for fact in facts], _LONGEST_FACT),
         truth=torch.from_numpy(truths.of(facts, rows)),
     )

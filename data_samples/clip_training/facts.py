@@ -17,11 +17,28 @@ from data_samples.concepts import NUMBER_WORDS, concept_named, load_concepts, wi
 from data_samples.scenes import Scene, Thing
 from data_samples.settings import HELD_OUT_BACKGROUNDS, HELD_OUT_COLOURS, HELD_OUT_PLACES, LOOK_PHRASES, PLACES
 
-__all__ = ["Fact", "Truths", "draw_facts", "is_held_out_fact", "mood_of", "tell_fact"]
+__all__ = ["KINDS", "Fact", "Truths", "draw_facts", "is_held_out_fact", "mood_of", "tell_fact"]
 
 _TEMPLATES = ("{}", "{}", "{}", "a photo of {}", "photo of {}", "a picture of {}", "an image of {}", "{} clipart")
 
 _N_CHANCE_CONCEPTS = 100  # more to be told apart from than a batch shows
+
+# What people ask for by a wider word than any concept's name. (Words such as "bird" name a concept too.)
+_KIND_CATEGORIES = {
+    "animal": ("animal", "bird", "insect", "sea"),
+    "food": ("food",),
+    "drink": ("drink",),
+    "plant": ("plant",),
+    "building": ("building",),
+}
+_BOATS = ("sailboat", "ship", "speedboat", "ferry", "motorboat", "cruise ship", "canoe")
+KINDS: dict[str, frozenset[str]] = {
+    kind: frozenset(concept.name for concept in load_concepts() if concept.category in categories)
+    for kind, categories in _KIND_CATEGORIES.items()
+} | {"boat": frozenset(_BOATS)}
+_KIND_PHRASES = {kind: (with_article(kind), kind, f"{kind}s") for kind in KINDS} | {
+    "food": ("food", "something to eat")
+}
 
 # A mood is what LOOK_PHRASES calls a look, whatever the place.
 _MOODS = {
@@ -45,9 +62,10 @@ _MOOD_PHRASES = {
 
 @dataclass(frozen=True)
 class Fact:
-    """What must hold: a thing with a colour and a number, and where. None leaves it open; a number alone means "any"."""
+    """What must hold: a thing (by concept or kind) with a colour and a number, and where. None leaves it open."""
 
     concept: str | None = None
+    kind: str | None = None
     colour: str | None = None
     count: int | None = None
     place: str | None = None
@@ -77,14 +95,22 @@ def _fact_of(rng: random.Random, scene: Scene) -> Fact:
     setting = Fact(place=scene.place, background=rng.choice(scene.background) if scene.background else None)
     mood = mood_of(scene)
     draw = rng.random()
-    if thing is None or draw < 0.15:
+    if thing is None or draw < 0.12:
         return Fact(mood=mood) if mood and rng.random() < 0.3 else setting
     about = Fact(concept=thing.concept)
-    if draw < 0.62:
+    kinds = [kind for kind, names in KINDS.items() if thing.concept in names]
+    if kinds and rng.random() < (0.5 if "boat" in kinds else 0.12):  # boats are few
+        about = Fact(kind=rng.choice(kinds))
+    if draw < 0.45:
         return about
-    if draw < 0.76 and thing.colour:
+    if draw < 0.66 and thing.colour and about.concept:
         return replace(about, colour=thing.colour)
-    if draw < 0.86 and not concept_named(thing.concept).is_proper and (thing.count > 1 or rng.random() < 0.3):
+    if (
+        draw < 0.86
+        and about.concept
+        and not concept_named(thing.concept).is_proper
+        and (thing.count > 1 or rng.random() < 0.3)
+    ):
         return replace(about, count=thing.count)
     if mood and rng.random() < 0.35:
         return replace(about, mood=mood)
@@ -96,6 +122,8 @@ def _near_miss(rng: random.Random, fact: Fact) -> Fact:
     part = rng.choice([name for name, value in vars(fact).items() if value is not None])
     if part == "concept":
         return replace(fact, concept=rng.choice(load_concepts()).name)
+    if part == "kind":
+        return replace(fact, kind=rng.choice(sorted(KINDS)))
     if part == "count":
         return replace(fact, count=rng.randint(1, 6))
     choices: dict[str, list[str]] = {"place": sorted(PLACES), "mood": sorted(_MOOD_PHRASES)}
@@ -103,8 +131,11 @@ def _near_miss(rng: random.Random, fact: Fact) -> Fact:
 
 
 def draw_facts(rng: random.Random, scenes: Sequence[Scene]) -> list[Fact]:
-    """A fact of each scene, a near miss for those of several parts, and concepts by chance; each once, none held out."""
-    facts: dict[Fact, None] = {}
+    """A fact of each scene, a near miss for those of several parts, all kinds and moods, concepts by chance.
+
+    Each once, none held out.
+    """
+    facts = dict.fromkeys([*(Fact(kind=kind) for kind in KINDS), *(Fact(mood=mood) for mood in _MOOD_PHRASES)])
     for concept in rng.sample(load_concepts(), _N_CHANCE_CONCEPTS):
         facts[Fact(concept=concept.name)] = None
     for scene in scenes:
@@ -120,6 +151,8 @@ def tell_fact(rng: random.Random, fact: Fact) -> str:
     words: list[str] = []
     if fact.concept:
         words.append(_noun(rng, fact))
+    if fact.kind:
+        words.append(rng.choice(_KIND_PHRASES[fact.kind]))
     if fact.place:
         place = PLACES[fact.place]
         words.append(rng.choice(place.phrases if words else (*place.phrases, *place.views, place.tag)))
@@ -134,7 +167,7 @@ def tell_fact(rng: random.Random, fact: Fact) -> str:
     if fact.mood:
         words.append(rng.choice(_MOOD_PHRASES[fact.mood] if words else (*_MOOD_PHRASES[fact.mood], fact.mood)))
     text = " ".join(words)
-    return rng.choice(_TEMPLATES).format(text) if fact.concept else text
+    return rng.choice(_TEMPLATES).format(text) if fact.concept or fact.kind else text
 
 
 def _noun(rng: random.Random, fact: Fact) -> str:
@@ -159,9 +192,12 @@ class Truths:
         self._ids: dict[str | None, int] = {None: -1}
         n = len(scenes)
         self._things = np.full((n, 3, 3), -2, np.int32)  # concept, colour, count of up to three things
+        self._kinds = {kind: np.zeros(n, np.bool_) for kind in KINDS}
         self._where = np.full((n, 2), -2, np.int32)  # place, mood
         self._backgrounds = np.full((n, 2), -2, np.int32)
         for row, scene in enumerate(scenes):
+            for kind, names in KINDS.items():
+                self._kinds[kind][row] = any(thing.concept in names for thing in scene.things)
             for k, thing in enumerate(scene.things):
                 self._things[row, k] = self._id(thing.concept), self._shown_colour(thing), thing.count
             self._where[row] = self._id(scene.place or "-"), self._id(mood_of(scene) or "-")
@@ -185,6 +221,9 @@ class Truths:
         fits = (asked[:, None, None, :] == -1) | (asked[:, None, None, :] == things[None])
         truth = fits.all(-1).any(-1)
         truth |= (asked == -1).all(-1)[:, None]
+        for row, fact in enumerate(facts):
+            if fact.kind is not None:
+                truth[row] &= self._kinds[fact.kind][rows]
         truth &= ((where[:, None] == -1) | (where[:, None] == self._where[rows][None])).all(-1)
         truth &= (background[:, None] == -1) | (background[:, None, None] == self._backgrounds[rows][None]).any(-1)
         return truth

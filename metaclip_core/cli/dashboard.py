@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from metaclip_core.errors import RunError, SettingsError
+from metaclip_core.errors import EmbeddingError, RunError, SettingsError
+
+if TYPE_CHECKING:
+    from metaclip_core.run import Run
 
 __all__ = ["app_folder", "cache_folder", "sample_run"]
 
@@ -41,14 +44,29 @@ def cache_folder() -> Path:
 
 
 def sample_run(app: Path) -> Path:
-    """The run of the embedded sample: curated on first use into the user's cache, again when the sample has changed."""
+    """The run of the embedded sample: curated on first use into the user's cache, again when the sample has changed.
+
+    Its pictures' vectors by the small CLIP come with the sample, so it can be searched at once.
+    """
     from metaclip_core.curation import curate
 
     sample, out = app / "data_samples", cache_folder() / "sample"
     try:
-        return curate(sample / "shards", sample / "metadata.parquet", out).path
+        run = curate(sample / "shards", sample / "metadata.parquet", out)
     except RunError:  # of an earlier release's sample, or damaged: it is only a cache
-        return curate(sample / "shards", sample / "metadata.parquet", out, overwrite=True).path
+        run = curate(sample / "shards", sample / "metadata.parquet", out, overwrite=True)
+    _embed_sample(run, sample / "clip" / "embeddings")
+    return run.path
+
+
+def _embed_sample(run: Run, made: Path) -> None:
+    """Import the vectors that come with the sample, unless the run has them."""
+    from metaclip_core.embedding import import_embeddings, model_named, open_embeddings
+
+    try:
+        open_embeddings(run, model_named())
+    except EmbeddingError:  # none yet, or damaged
+        import_embeddings(run, made, model_named())
 
 
 def _run(options: argparse.Namespace) -> int:

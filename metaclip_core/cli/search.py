@@ -12,9 +12,9 @@ from metaclip_core.cli.options import add_model, add_settings, model_of, positiv
 from metaclip_core.errors import PictureError, SettingsError
 
 if TYPE_CHECKING:
-    import numpy as np
+    import polars as pl
 
-    from metaclip_core.search import Searcher
+    from metaclip_core.run import Run
 
 _TEXT_WIDTH = 90
 
@@ -40,18 +40,22 @@ def _run(options: argparse.Namespace) -> None:
     from metaclip_core.distribution import default_t
     from metaclip_core.metadata.published import counts_of_whole
     from metaclip_core.run import open_run
-    from metaclip_core.search import Filters, Searcher
+    from metaclip_core.search import Filters, list_pairs
 
-    if sum(query is not None for query in (options.text, options.picture, options.like)) != 1:
-        raise SettingsError("one query, please: a TEXT, --picture FILE or --like ROW")
+    filters = Filters(status=options.status, entry=options.entry, source=options.source, words=options.words)
+    n_queries = sum(query is not None for query in (options.text, options.picture, options.like))
+    if n_queries > 1 or (not n_queries and filters == Filters()):
+        raise SettingsError(
+            "one query, please: a TEXT, --picture FILE or --like ROW; without one, a filter lists pairs"
+        )
     run = open_run(options.run)
-    searcher = Searcher.open(run, model_of(options) if options.model else None)
     counts = counts_of_whole(options.counts, run.entries) if options.counts else None
     balance = run.balance(sources=sources_of(options), seed=options.seed, counts=counts)
     t = default_t(run.balance()) if options.t is None else options.t
-    filters = Filters(status=options.status, entry=options.entry, source=options.source, words=options.words)
-    vector = _vector(searcher, options)
-    results = searcher.search(vector, balance=balance, t=t, k=options.k, filters=filters, without=options.like)
+    if n_queries:
+        results = _found(run, options, balance=balance, t=t, k=options.k, filters=filters)
+    else:
+        results = list_pairs(run, balance=balance, t=t, k=options.k, filters=filters)
     if options.json:
         rows = [row | {"keep_t": row["keep_t"] if math.isfinite(row["keep_t"]) else None} for row in results.to_dicts()]
         print(json.dumps(rows, ensure_ascii=False))
@@ -59,16 +63,21 @@ def _run(options: argparse.Namespace) -> None:
     for row in results.iter_rows(named=True):
         text = " ".join(row["text"].split())
         text = text if len(text) <= _TEXT_WIDTH else text[: _TEXT_WIDTH - 1] + "…"
-        print(f"{row['score']:.3f}  {row['status']:<7}  {row['key']}  {text}")
-    print(f"t = {t:g}, by {searcher.embeddings.label}")
+        score = "" if row["score"] is None else f"{row['score']:.3f}  "
+        print(f"{score}{row['status']:<7}  {row['key']}  {text}")
+    print(f"t = {t:g}")
 
 
-def _vector(searcher: Searcher, options: argparse.Namespace) -> np.ndarray:
+def _found(run: Run, options: argparse.Namespace, **settings: Any) -> pl.DataFrame:
+    from metaclip_core.search import Searcher
+
+    searcher = Searcher.open(run, model_of(options) if options.model or options.pretrained else None)
     if options.like is not None:
-        return searcher.row_vector(options.like)
+        return searcher.like(options.like, **settings)
     if options.picture is not None:
         try:
-            return searcher.picture_vector(Path(options.picture).read_bytes())
+            data = Path(options.picture).read_bytes()
         except OSError as error:
             raise PictureError(f"{options.picture}: {error.strerror or error}") from error
-    return searcher.text_vector(options.text)
+        return searcher.search(searcher.picture_vector(data), **settings)
+    return searcher.search(searcher.text_vector(options.text), **settings)

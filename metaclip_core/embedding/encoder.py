@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,8 @@ MAX_QUERY_WORDS = 200
 
 _HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")  # in the order open_clip looks for them
 _PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
-_BATCH_MEMORY_SHARE = 0.25  # of the free memory; activations are a small multiple of the pixels
-_BYTES_A_PIXEL = 600  # of activations per input pixel: measured 250 to 500 for ViT-B/32 to H/14 and the shipped model
+_BATCH_MEMORY_SHARE = 0.25  # of the free memory
+_BYTES_A_PIXEL = 600  # of activations an input pixel: generous, and where it is not enough the batch is halved
 _LARGEST_BATCH = 512
 
 
@@ -41,7 +42,7 @@ class Encoder:
         self.side = int(side[0] if isinstance(side, tuple | list) else side)
         self.batch_size = _batch_size(self.side, device)
 
-    @property
+    @cached_property
     def dim(self) -> int:
         """Length of a vector."""
         return len(self.encode_query("a"))
@@ -54,7 +55,7 @@ class Encoder:
         """What `preprocess` gave, to float32 (n, dim); halves the batch for good where memory runs out."""
         import torch
 
-        out, start = [], 0
+        out, start = [np.zeros((0, self.dim), np.float32)], 0
         while start < len(tensors):
             images = torch.stack(list(tensors[start : start + self.batch_size]))
             try:
@@ -69,10 +70,9 @@ class Encoder:
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """float32 (n, dim). What is longer than the model's context is cut."""
-        out = []
-        for start in range(0, len(texts), _LARGEST_BATCH):
-            out.append(self._encoded(self._model.encode_text, self._tokenizer(list(texts[start : start + 512]))))
-        return np.concatenate(out)
+        batches = (list(texts[start : start + _LARGEST_BATCH]) for start in range(0, len(texts), _LARGEST_BATCH))
+        encoded = [self._encoded(self._model.encode_text, self._tokenizer(batch)) for batch in batches]
+        return np.concatenate(encoded) if encoded else np.zeros((0, self.dim), np.float32)
 
     def encode_query(self, text: str) -> np.ndarray:
         """A reader's query as float32 (dim,). Raises SettingsError for one that is empty or endless."""
@@ -102,19 +102,13 @@ def load_encoder(spec: ModelSpec, *, device: str | None = None, download: bool =
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     with _wrapped(spec):
-        if spec.folder is not None:
-            spec.config()
-            name, arguments = f"local-dir:{spec.folder}", {}
-            bpe_path = spec.config()["model_cfg"].get("text_cfg", {}).get("tokenizer_kwargs", {}).get("bpe_path")
-            # open_clip would look for it in the working folder.
-            tokenizer_arguments = {"bpe_path": str(spec.folder / bpe_path)} if bpe_path else {}
-        else:
-            name, tokenizer_arguments = spec.name, {}
-            arguments = _weights(spec, download)
+        merges = spec.merges
+        name = f"local-dir:{spec.folder}" if spec.folder else spec.name
+        arguments = {} if spec.folder else _weights(spec, download)
         model, _, preprocess = open_clip.create_model_and_transforms(
             name, device=device, weights_only=True, **arguments
         )
-        tokenizer = open_clip.get_tokenizer(name, **tokenizer_arguments)
+        tokenizer = open_clip.get_tokenizer(name, **({"bpe_path": str(merges)} if merges else {}))
     return Encoder(spec, model.eval(), preprocess, tokenizer, device)
 
 

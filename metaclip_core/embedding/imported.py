@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from metaclip_core.curation import Progress
-from metaclip_core.embedding.job import finish, locked, write_vectors
+from metaclip_core.embedding.job import finish, locked, write_images, write_vectors
 from metaclip_core.embedding.models import ModelSpec
 from metaclip_core.embedding.store import IMAGE, TEXT, Embeddings, embeddings_folder, read_embeddings
 from metaclip_core.errors import EmbeddingError
@@ -96,15 +96,11 @@ def import_embeddings(
                 f"{origin}: none of its {read:,} vectors belongs to a pair of {run.path}: the names in "
                 f"{first.path.name} (such as {_first_name(first)}) are none of the run's keys"
             )
-        present = joiner.write()
+        joiner.write()
         model = {"name": spec and spec.name, "pretrained": spec and spec.pretrained, "fingerprint": fingerprint}
-        absent = int((~present).sum())
-        finish(
-            run, folder, model=model, dim=dim, present=present, unreadable={"not_imported": absent} if absent else {},
-            texts=texts, origin=f"imported: {origin.name}",
-        )  # fmt: skip
+        finish(run, folder, model=model, dim=dim, texts=texts, origin=f"imported: {origin.name}")
     embeddings = read_embeddings(run, folder / "manifest.json")
-    return ImportReport(embeddings, read, joined, read - joined, absent)
+    return ImportReport(embeddings, read, joined, read - joined, run.n_pairs - joined)
 
 
 class _Joiner:
@@ -135,15 +131,22 @@ class _Joiner:
             self._orders[by] = hashes[order], order
         return self._orders[by]
 
+    def _found(self, table: _Table) -> tuple[np.ndarray, np.ndarray]:
+        """(whether each vector has a pair, which): by the first column of names that finds any."""
+        for by, names in _names(table):
+            hashes, order = self._order(by)
+            asked = hash_each(to_arrow_strings(names))
+            places = np.minimum(np.searchsorted(hashes, asked), len(hashes) - 1)
+            found = hashes[places] == asked
+            if found.any():
+                break
+        return found, order[places]
+
     def add(self, table: _Table) -> int:
         """Sort the vectors of one file in; returns how many found a pair. Of several for one pair the first stays."""
-        by, names = _names(table)
-        hashes, order = self._order(by)
-        asked = hash_each(to_arrow_strings(names))
-        places = np.minimum(np.searchsorted(hashes, asked), len(hashes) - 1)
-        found = hashes[places] == asked if len(hashes) else np.zeros(len(asked), np.bool_)
+        found, places = self._found(table)
         found &= np.isfinite(np.asarray(table.image)).all(axis=1) & np.asarray(table.image).any(axis=1)
-        sources, pairs = np.flatnonzero(found), order[places[found]]
+        sources, pairs = np.flatnonzero(found), places[found]
         pairs, first = np.unique(pairs, return_index=True)
         new = ~self.present[pairs]
         sources, pairs = sources[first][new], pairs[new]
@@ -153,16 +156,20 @@ class _Joiner:
         self.present[pairs] = True
         return len(pairs)
 
-    def write(self) -> np.ndarray:
-        """Cut the vectors into the run's parts; returns which pairs have one: bool (n_pairs,)."""
-        for kind, vectors in self.vectors.items():
+    def write(self) -> None:
+        """Cut the vectors into the run's parts."""
+        for kind in self.vectors:
             make_folder(self.folder / kind)
-            start = 0
-            for path, part in zip(self.run.part_paths, self.run.manifest["parts"], strict=True):
-                write_vectors(self.folder / kind / f"{path.stem}.npy", vectors[start : start + part["rows"]])
-                start += part["rows"]
+        start = 0
+        for path, part in zip(self.run.part_paths, self.run.manifest["parts"], strict=True):
+            rows = slice(start, start + part["rows"])
+            absent = np.flatnonzero(~self.present[rows]).tolist()
+            reasons = {"not_imported": len(absent)} if absent else {}
+            if TEXT in self.vectors:
+                write_vectors(self.folder / TEXT / f"{path.stem}.npy", self.vectors[TEXT][rows])
+            write_images(self.folder / IMAGE / f"{path.stem}.npy", self.vectors[IMAGE][rows], absent, reasons)
+            start += part["rows"]
         self.discard()
-        return self.present
 
     def discard(self) -> None:
         self.vectors.clear()
@@ -174,19 +181,19 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def _names(table: _Table) -> tuple[str, pl.Series]:
-    """(`identity` or `key`, the strings to join by)."""
-    for column, by in _NAMES:
-        if column in table.names.columns:
-            return by, table.names[column].cast(pl.String)
-    allowed = ", ".join(column for column, _ in _NAMES)
-    raise EmbeddingError(
-        f"{table.path}: no column that names the pairs; got {', '.join(table.names.columns)}, allowed are {allowed}"
-    )
+def _names(table: _Table) -> list[tuple[str, pl.Series]]:
+    """(`identity` or `key`, the strings to compare with it), at least one. Raises EmbeddingError."""
+    names = [(by, table.names[name].cast(pl.String)) for name, by in _NAMES if name in table.names.columns]
+    if not names:
+        allowed = ", ".join(name for name, _ in _NAMES)
+        raise EmbeddingError(
+            f"{table.path}: no column that names the pairs; got {', '.join(table.names.columns)}, allowed are {allowed}"
+        )
+    return names
 
 
 def _first_name(table: _Table) -> str:
-    names = _names(table)[1]
+    names = _names(table)[0][1]
     return repr(names[0]) if len(names) else "none"
 
 

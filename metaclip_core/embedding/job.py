@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +35,7 @@ from metaclip_core.pools.pictures import read_picture
 from metaclip_core.run import Run
 from metaclip_core.storage import file_digest, make_folder, storage_errors, write_atomically, write_json
 
-__all__ = ["embed", "finish", "locked", "write_vectors"]
+__all__ = ["embed", "finish", "locked", "write_images", "write_vectors"]
 
 _TEXTS_AT_ONCE = 4_096
 
@@ -83,37 +83,51 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def write_images(path: Path, vectors: np.ndarray, absent: Sequence[int], unreadable: Mapping[str, int]) -> None:
+    """One part's pictures as float16; then, beside them, which rows have none and why: the part is complete."""
+    write_vectors(path, vectors)
+    report = {"rows": len(vectors), "absent": list(absent), "unreadable": dict(sorted(unreadable.items()))}
+    write_json(path.with_suffix(".json"), report)
+
+
 def write_vectors(path: Path, vectors: np.ndarray) -> None:
     """One part's vectors as float16, atomically."""
     with write_atomically(path) as file:
         np.save(file, vectors.astype(np.float16, copy=False))
 
 
-def finish(
-    run: Run, folder: Path, *, model: dict[str, Any], dim: int, present: np.ndarray, unreadable: dict[str, int],
-    texts: bool, origin: str,
-) -> None:  # fmt: skip
+def finish(run: Run, folder: Path, *, model: dict[str, Any], dim: int, texts: bool, origin: str) -> None:
     """Write `present.npy`, then the manifest. `model`: name, pretrained, fingerprint."""
-    with write_atomically(folder / "present.npy") as file:
-        np.save(file, present)
+    present = np.ones(run.n_pairs, np.bool_)
+    unreadable: Counter[str] = Counter()
     parts = [{"name": f"{path.stem}.npy", "rows": part["rows"]}
              for path, part in zip(run.part_paths, run.manifest["parts"], strict=True)]  # fmt: skip
-    digest = xxhash.xxh3_128(f"{run.fingerprint} {model['fingerprint']}".encode())
+    content = xxhash.xxh3_128(f"{run.fingerprint} {model['fingerprint']}".encode())
+    start = 0
     for part in parts:
-        digest.update(file_digest(folder / IMAGE / str(part["name"]))["xxh3_128"].encode())
+        path = folder / IMAGE / str(part["name"])
+        report = json.loads(path.with_suffix(".json").read_bytes())
+        present[start + np.asarray(report["absent"], np.int64)] = False
+        unreadable.update(report["unreadable"])
+        content.update(file_digest(path)["xxh3_128"].encode())
+        start += part["rows"]
+    with write_atomically(folder / "present.npy") as file:
+        np.save(file, present)
     manifest = {
         "format_version": FORMAT_VERSION,
         "made_by": f"metaclip-dashboard {__version__}",
         "origin": origin,
         "run": run.fingerprint,
         "model": model,
-        "content": digest.hexdigest(),
+        "content": content.hexdigest(),
         "dim": dim,
         "images": int(present.sum()),
-        "unreadable": unreadable,
+        "unreadable": dict(unreadable),
         "texts": texts,
         "parts": parts,
     }
+    for stale in ("index.json", "index.faiss"):  # of vectors that were here before; made again by the next search
+        (folder / stale).unlink(missing_ok=True)
     write_json(folder / "manifest.json", manifest)
     (folder / "plan.json").unlink(missing_ok=True)
 
@@ -142,40 +156,31 @@ class _Job:
         write_json(self.folder / "plan.json", {"run": self.run.fingerprint, "model": self.model})
         for kind in (IMAGE, TEXT) if texts else (IMAGE,):
             make_folder(self.folder / kind)
-        reports = self._each_part("images", lambda path: self._images(path, encoder))
+        self._each_part("images", lambda path: self._images(path, encoder))
         if texts:
             self._each_part("texts", lambda path: self._texts(path, encoder))
-        unreadable: Counter[str] = Counter()
-        present = np.ones(self.run.n_pairs, np.bool_)
-        start = 0
-        for report in reports:
-            present[start + np.asarray(report["absent"], np.int64)] = False
-            unreadable.update(report["unreadable"])
-            start += report["rows"]
-        finish(
-            self.run, self.folder, model=self.model, dim=encoder.dim, present=present,
-            unreadable=dict(unreadable), texts=texts, origin="metaclip embed",
-        )  # fmt: skip
+        finish(self.run, self.folder, model=self.model, dim=encoder.dim, texts=texts, origin=self._origin())
 
-    def _each_part(self, stage: str, encode: Callable[[Path], Any]) -> list[Any]:
+    def _origin(self) -> str:
+        """Where the pictures' vectors come from: captions may be added to imported ones."""
+        manifest = self.folder / "manifest.json"
+        return json.loads(manifest.read_bytes())["origin"] if manifest.exists() else "metaclip embed"
+
+    def _each_part(self, stage: str, encode: Callable[[Path], None]) -> None:
         self.stage, self.done = stage, 0
-        reports = []
         for path, part in zip(self.run.part_paths, self.run.manifest["parts"], strict=True):
             before = self.done
-            reports.append(encode(path))
+            encode(path)
             self._advance(before + part["rows"] - self.done)
-        return reports
 
     def _advance(self, n_pairs: int) -> None:
         self.done += n_pairs
         self.on_progress(Progress(self.stage, self.done, self.run.n_pairs, self.done))
 
-    def _images(self, path: Path, encoder: Encoder) -> dict[str, Any]:
-        """Embed a part's pictures; the document beside the vectors: rows, absent rows, reasons."""
+    def _images(self, path: Path, encoder: Encoder) -> None:
         target = self.folder / IMAGE / f"{path.stem}.npy"
-        marker = target.with_suffix(".json")
-        if marker.exists():
-            return json.loads(marker.read_bytes())
+        if target.with_suffix(".json").exists():
+            return
         places = pq.read_table(path, columns=["image_path", "image_offset", "image_size"]).to_pydict()
         places = list(zip(*places.values(), strict=True))
         vectors = np.zeros((len(places), encoder.dim), np.float16)
@@ -191,10 +196,7 @@ class _Job:
                     reasons[picture] += 1
                     absent.append(start + i)
             self._advance(len(prepared))
-        write_vectors(target, vectors)
-        report = {"rows": len(places), "absent": absent, "unreadable": dict(sorted(reasons.items()))}
-        write_json(marker, report)
-        return report
+        write_images(target, vectors, absent, reasons)
 
     def _texts(self, path: Path, encoder: Encoder) -> None:
         target = self.folder / TEXT / f"{path.stem}.npy"

@@ -93,6 +93,14 @@ class ModelSpec:
         is_path = self.pretrained is not None and Path(self.pretrained).suffix in _WEIGHT_SUFFIXES
         return Path(self.pretrained) if is_path and self.pretrained else None
 
+    @property
+    def merges(self) -> Path | None:
+        """The vocabulary that `folder` brings along; None where open_clip's is used. Raises ModelError."""
+        if self.folder is None:
+            return None
+        name = ((self.config()["model_cfg"].get("text_cfg") or {}).get("tokenizer_kwargs") or {}).get("bpe_path")
+        return self.folder / name if name else None  # open_clip would look for it in the working folder
+
     @cached_property
     def fingerprint(self) -> str:
         """32 hex digits: of the files' content, or of name and tag. Needs no torch. Raises ModelError."""
@@ -103,10 +111,8 @@ class ModelSpec:
 
     def _identity(self) -> list[str]:
         if self.folder is not None:
-            files = [self.folder / _CONFIG, self.folder / _WEIGHTS]
-            tokenizer = self.config().get("model_cfg", {}).get("text_cfg", {}).get("tokenizer_kwargs") or {}
-            files += [self.folder / tokenizer["bpe_path"]] if "bpe_path" in tokenizer else []
-            return [_digest(path) for path in files]
+            files = [self.folder / _CONFIG, self.folder / _WEIGHTS, self.merges]
+            return [_digest(path) for path in files if path is not None]
         if self.checkpoint is not None:
             return [self.name, _digest(self.checkpoint)]
         return [self.name, self.pretrained or ""]

@@ -10,6 +10,7 @@ its cells are coarse. So its recall is measured with captions, and so many cells
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -66,8 +67,10 @@ class Index:
             return self._ask(vector, k, allowed)
         if n_allowed <= max(_FEW, k):
             return self._among(vector, k, np.flatnonzero(allowed))
-        rows, _ = self._ask(vector, _RERANKED * k, allowed, self.report["searched_cells"])
-        if len(rows) < k:  # the cells that were searched hold too few allowed pairs
+        # Where fewer are allowed, more cells are looked through, so that as many candidates are met as without a filter.
+        n_cells = math.ceil(self.report["searched_cells"] * len(allowed) / n_allowed)
+        rows, _ = self._ask(vector, _RERANKED * k, allowed, min(n_cells, self.report["cells"]))
+        if len(rows) < k:  # the allowed pairs lie elsewhere
             rows, _ = self._ask(vector, _RERANKED * k, allowed, self.report["cells"])
         return self._among(vector, k, rows)
 
@@ -125,9 +128,8 @@ def _read(embeddings: Embeddings) -> Any:
     import faiss
 
     path = embeddings.path / "index.faiss"
-    flags = faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY
     try:
-        index = faiss.read_index(str(path), flags)
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise EmbeddingError(
             f"{path}: missing or damaged; delete index.json, and the next search makes it again"

@@ -22,7 +22,7 @@ from metaclip_core.run import Run
 from metaclip_core.search.filters import Filters
 from metaclip_core.search.index import Index, open_index
 
-__all__ = ["MAX_K", "RESULT_SCHEMA", "Searcher", "pairs_at"]
+__all__ = ["MAX_K", "RESULT_SCHEMA", "Searcher", "list_pairs", "pairs_at"]
 
 MAX_K = 10_000
 
@@ -114,8 +114,7 @@ class Searcher:
         `balance`: the run's, which with `t` decides what is kept; `entry` in the result is the one that decided
         (null where no enabled entry matches, keep_t is then infinite). `without`: a row to leave out.
         """
-        if not 1 <= k <= MAX_K:
-            raise SettingsError(f"k must be from 1 to {MAX_K:,}, got {k}")
+        _check_k(k)
         t = check_t(t)
         allowed = (filters or Filters()).mask(self.run, balance, t)
         if without is not None:
@@ -129,12 +128,30 @@ class Searcher:
         return self.search(self.row_vector(row), without=row, **options)
 
 
-def _results(run: Run, balance: Balance, t: float, rows: np.ndarray, scores: np.ndarray) -> pl.DataFrame:
+def list_pairs(run: Run, *, balance: Balance, t: float, filters: Filters, k: int = 20, start: int = 0) -> pl.DataFrame:
+    """Pairs that pass the filters, without a query and without embeddings: k from the `start`-th on, in the run's order.
+
+    RESULT_SCHEMA, the score null: what an entry costs, for instance, is in `Filters(entry=...)`, kept and dropped.
+    """
+    _check_k(k)
+    t = check_t(t)
+    allowed = filters.mask(run, balance, t)
+    rows = np.arange(run.n_pairs) if allowed is None else np.flatnonzero(allowed)
+    rows = rows[max(0, start) : max(0, start) + k]
+    return _results(run, balance, t, rows, None)
+
+
+def _check_k(k: int) -> None:
+    if not 1 <= k <= MAX_K:
+        raise SettingsError(f"k must be from 1 to {MAX_K:,}, got {k}")
+
+
+def _results(run: Run, balance: Balance, t: float, rows: np.ndarray, scores: np.ndarray | None) -> pl.DataFrame:
     keep_t, deciding = balance.keep_t[rows], balance.deciding_entry[rows]
     entries = run.entries["entry"].gather(np.maximum(deciding, 0)) if len(run.entries) else [None] * len(rows)
     frame = pairs_at(run, rows, _PAIR_COLUMNS).with_columns(
         pl.Series("row", rows),
-        pl.Series("score", scores),
+        pl.Series("score", [None] * len(rows) if scores is None else scores, dtype=pl.Float32),
         pl.Series("status", np.where(keep_t < t, "kept", "dropped"), dtype=pl.String),
         pl.Series("keep_t", keep_t),
         pl.Series("entry", entries, dtype=pl.String).set(pl.Series(deciding < 0, dtype=pl.Boolean), None),

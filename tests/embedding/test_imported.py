@@ -11,7 +11,7 @@ import pytest
 
 from metaclip_core.cli import main
 from metaclip_core.curation import curate
-from metaclip_core.embedding import import_embeddings, model_named, open_embeddings
+from metaclip_core.embedding import embed, import_embeddings, model_named, open_embeddings
 from metaclip_core.errors import EmbeddingError
 from metaclip_core.run import Run
 from metaclip_core.search import Searcher
@@ -106,6 +106,19 @@ def test_vectors_that_are_none_and_names_that_come_twice(run: Run, vectors: np.n
     assert report.embeddings.manifest["unreadable"] == {"not_imported": 4}
 
 
+def test_where_no_uid_is_known_the_key_is_asked(run: Run, vectors: np.ndarray, tmp_path: Path) -> None:
+    (tmp_path / "dc").mkdir()
+    np.savez(tmp_path / "dc" / "x.npz", b32_img=vectors[:2])
+    pl.DataFrame({"uid": ["another", "pool's"], "key": ["k4", "k8"]}).write_parquet(tmp_path / "dc" / "x.parquet")
+    assert np.flatnonzero(import_embeddings(run, tmp_path / "dc").embeddings.present).tolist() == [4, 8]
+
+
+def test_of_two_files_that_name_a_pair_the_first_counts(run: Run, vectors: np.ndarray, tmp_path: Path) -> None:
+    report = import_embeddings(run, clip_retrieval(tmp_path / "cr", [["k0", "k1"], ["k1", "k2"]], vectors, None))
+    assert (report.read, report.joined, report.unjoined) == (4, 3, 1)
+    np.testing.assert_allclose(report.embeddings.vectors(np.arange(3)), unit(vectors[[0, 1, 3]]), atol=2e-3)
+
+
 def test_whole_numbers_are_vectors_too(run: Run, vectors: np.ndarray, tmp_path: Path) -> None:
     folder = tmp_path / "dc"
     folder.mkdir()
@@ -194,6 +207,20 @@ def test_vectors_of_another_model_are_found_out(run: Run, vectors: np.ndarray, t
     import_embeddings(run, folder, model_named())
     with pytest.raises(EmbeddingError, match="vectors of 8 dimensions, metaclip-sample makes 128"):
         Searcher.open(run, model_named()).text_vector("a dog")
+
+
+def test_captions_are_added_to_imported_pictures(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    run = make_run(n=10, bad={}, name="pictured")
+    made = embed(run, texts=False)
+    vectors = made.vectors(np.arange(10))
+    folder = clip_retrieval(tmp_path / "cr", [[f"{i:05}" for i in range(9)]], -vectors, None)
+    imported = import_embeddings(run, folder, model_named()).embeddings
+    searcher = Searcher.open(run)
+    assert searcher.search(-vectors[3], balance=run.balance(), t=1, k=1)["score"][0] > 0.99
+    added = embed(run)
+    assert added.has_texts
+    assert (added.content, added.manifest["origin"], added.n_images) == (imported.content, "imported: cr", 9)
+    np.testing.assert_allclose(added.vectors(np.arange(9)), -vectors[:9], atol=2e-3)
 
 
 def test_the_command_line_counts_what_did_not_join(

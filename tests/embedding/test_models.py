@@ -152,6 +152,32 @@ def test_the_shipped_model_encodes_wherever_the_process_runs(tmp_path: Path, mon
     np.testing.assert_allclose(encoder.encode_query("a red apple"), texts[0], atol=1e-5)
 
 
+def test_where_memory_runs_out_the_batch_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    encoder = load_encoder(model_named())
+    pictures = [torch.rand(3, 64, 64) for _ in range(10)]
+    expected = encoder.encode_prepared(pictures)
+    sizes: list[int] = []
+    real = encoder._model.encode_image
+
+    def small_only(images: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(images))
+        if len(images) > 4:
+            raise torch.OutOfMemoryError("no room")
+        return real(images)
+
+    monkeypatch.setattr(encoder._model, "encode_image", small_only)
+    encoder.batch_size = 16
+    np.testing.assert_allclose(encoder.encode_prepared(pictures), expected, atol=1e-5)
+    assert sizes == [10, 8, 4, 4, 2]
+    assert encoder.batch_size == 4
+    monkeypatch.setattr(encoder._model, "encode_image", lambda images: small_only(images.expand(9, 3, 64, 64)))
+    encoder.batch_size = 1
+    with pytest.raises(torch.OutOfMemoryError):
+        encoder.encode_prepared(pictures)
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [

@@ -13,7 +13,7 @@ import pytest
 from metaclip_core.cli import main
 from metaclip_core.distribution import default_t
 from metaclip_core.errors import EmbeddingError, PictureError, SettingsError
-from metaclip_core.search import Filters, Searcher, map_points, searcher
+from metaclip_core.search import Filters, Searcher, list_pairs, map_points, searcher
 from metaclip_core.search.searcher import RESULT_SCHEMA, pairs_at
 
 from .worlds import N, World
@@ -57,6 +57,22 @@ def test_twenty_kept_are_twenty_kept(world: World) -> None:
     n_kept = int((world.present & (balance.keep_t < kept)).sum())
     assert n_kept >= 20
     assert found["status"].to_list() == ["kept"] * 20
+
+
+def test_what_an_entry_costs_is_listed_without_a_query(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    balance = world.run.balance()
+    of_entry = np.array([" boat " in f" {text} " for text in world.texts])
+    for status, mask in (("kept", balance.keep_t < 300), ("dropped", balance.keep_t >= 300)):
+        filters = Filters(entry="boat", status=status)
+        found = list_pairs(world.run, balance=balance, t=300, filters=filters, k=N)
+        assert found["row"].to_list() == np.flatnonzero(of_entry & mask).tolist()
+        assert len(found) > 20
+        assert found.schema == pl.Schema(RESULT_SCHEMA)
+        assert found["score"].null_count() == len(found)
+        page = list_pairs(world.run, balance=balance, t=300, filters=filters, k=5, start=10)
+        assert page.equals(found[10:15])
+    assert main(["search", str(world.run.path), "--entry", "boat", "--status", "dropped", "-t", "300", "--json"]) == 0
+    assert [row["row"] for row in json.loads(capsys.readouterr().out)] == found["row"][:20].to_list()
 
 
 def test_a_row_that_can_not_be_asked_for(world: World) -> None:
@@ -131,7 +147,7 @@ def test_without_t_the_command_line_takes_the_pages(world: World, capsys: pytest
     assert main(["search", str(world.run.path), "--like", "9"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 21
-    assert lines[-1].startswith(f"t = {default_t(world.run.balance()):g}, by unknown model")
+    assert lines[-1] == f"t = {default_t(world.run.balance()):g}"
 
 
 def test_an_infinite_keep_t_is_null_in_json(world: World, capsys: pytest.CaptureFixture[str]) -> None:

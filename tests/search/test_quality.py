@@ -1,0 +1,88 @@
+"""What the model that ships finds in the sample's test split, which training never saw (docs/search.md has the figures)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from data_samples.clip_training.facts import Fact
+from data_samples.evaluate_clip import (
+    EXAMPLES,
+    Gallery,
+    chance,
+    concept_queries,
+    held_out_queries,
+    load_gallery,
+    precision,
+    recall,
+    setting_queries,
+)
+from metaclip_core.embedding.encoder import Encoder, load_encoder
+from metaclip_core.embedding.models import model_named
+
+EMBEDDINGS = Path(__file__).parents[2] / "data_samples" / "clip" / "embeddings"
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder(model_named())
+
+
+@pytest.fixture(scope="module")
+def gallery(encoder: Encoder) -> Gallery:
+    return load_gallery(encoder, only_test=True)
+
+
+def by_model(gallery: Gallery, encoder: Encoder):
+    return lambda text: gallery.by_model(encoder, text)
+
+
+def test_single_concepts(gallery: Gallery, encoder: Encoder) -> None:
+    queries = concept_queries(gallery)
+    assert len(queries) >= 20
+    assert np.mean(precision(gallery, by_model(gallery, encoder), queries)) >= 0.75
+    assert np.mean(chance(gallery, queries)) < 0.1
+
+
+def test_places_and_backgrounds(gallery: Gallery, encoder: Encoder) -> None:
+    for queries in setting_queries():
+        assert len(queries) == 12
+        assert np.mean(precision(gallery, by_model(gallery, encoder), queries)) >= 0.9
+
+
+def test_combinations_never_seen(gallery: Gallery, encoder: Encoder) -> None:
+    queries = held_out_queries()
+    assert len(queries) == 9
+    assert np.mean(precision(gallery, by_model(gallery, encoder), queries)) >= 0.6
+    assert np.mean(chance(gallery, queries)) < 0.1
+
+
+@pytest.mark.parametrize("text", sorted(EXAMPLES))
+def test_the_examples_bring_what_they_say(gallery: Gallery, encoder: Encoder, text: str) -> None:
+    (share,) = precision(gallery, by_model(gallery, encoder), [(text, EXAMPLES[text])])
+    assert share >= 0.6
+
+
+def test_a_caption_told_anew_finds_its_picture(gallery: Gallery, encoder: Encoder) -> None:
+    quarter = gallery.only(np.arange(len(gallery.scenes)) % 4 == 0)
+    assert recall(quarter, by_model(quarter, encoder))[10] >= 0.8
+
+
+def test_an_unknown_word_does_not_break_it(gallery: Gallery, encoder: Encoder) -> None:
+    (share,) = precision(gallery, by_model(gallery, encoder), [("a zzyzxian dog", Fact(concept="dog"))])
+    assert share >= 0.7
+    assert np.isfinite(gallery.by_model(encoder, "日本 ☃ qwxzk")).all()
+
+
+def test_the_vectors_that_ship_are_those_of_the_model_that_ships(gallery: Gallery) -> None:
+    keys = pl.read_parquet(EMBEDDINGS / "sample.parquet")["key"].to_list()
+    with np.load(EMBEDDINGS / "sample.npz") as archive:
+        shipped = archive["metaclip_sample_img"].astype(np.float32)
+    assert len(keys) == len(shipped) == 9_000
+    places = {key: i for i, key in enumerate(keys)}
+    shipped = shipped[[places[key] for key in gallery.keys]]
+    cosine = (shipped * gallery.vectors).sum(axis=1) / np.linalg.norm(shipped, axis=1)
+    assert cosine.min() > 0.998
