@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from metaclip_core.cli.options import add_model, model_of
 from metaclip_core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from metaclip_core.curation import Progress
     from metaclip_core.embedding.store import Embeddings
-
-__all__ = ["progress_bar"]
 
 
 def add(commands: Any) -> None:
@@ -32,6 +27,7 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from metaclip_core.embedding import embed, import_embeddings, known_models
+    from metaclip_core.progress import shown_progress
     from metaclip_core.run import open_run
 
     if options.list:
@@ -41,7 +37,7 @@ def _run(options: argparse.Namespace) -> None:
     if not options.run:
         raise SettingsError("which run? metaclip embed RUN")
     run = open_run(options.run)
-    with progress_bar() as show:
+    with shown_progress("") as show:
         if options.source:
             spec = model_of(options) if options.model else None
             report = import_embeddings(run, options.source, spec, array=options.array, on_progress=show)
@@ -76,18 +72,3 @@ def _indexed(embeddings: Embeddings, show: Any) -> str:
         f"approximate index, recall {report['recall']:.2f} at 10 for {report['recall_queries']} "
         f"({report['searched_cells']} of {report['cells']:,} cells)"
     )
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[Progress], None]]:
-    """A function that draws a `Progress` on a terminal, a bar a stage."""
-    from tqdm import tqdm
-
-    with tqdm(disable=None) as bar:
-
-        def show(progress: Progress) -> None:
-            bar.set_description(progress.stage)
-            bar.total, bar.n = progress.total, progress.done
-            bar.refresh()
-
-        yield show

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from metaclip_core.curation import Progress
 from metaclip_core.embedding.job import finish, locked, write_images, write_vectors
 from metaclip_core.embedding.models import ModelSpec
 from metaclip_core.embedding.store import IMAGE, TEXT, Embeddings, embeddings_folder, read_embeddings
 from metaclip_core.errors import EmbeddingError
+from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import Run
 from metaclip_core.storage import make_folder
 from metaclip_core.strings import hash_each, to_arrow_strings
@@ -62,7 +62,7 @@ def import_embeddings(
     spec: ModelSpec | None = None,
     *,
     array: str | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> ImportReport:
     """Join embeddings made elsewhere to the run's pairs, and store them as if they had been made here.
 

@@ -24,7 +24,6 @@ import xxhash
 from filelock import FileLock, Timeout
 
 from metaclip_core import __version__
-from metaclip_core.curation import Progress
 from metaclip_core.embedding.encoder import Encoder, load_encoder
 from metaclip_core.embedding.models import ModelSpec, model_named
 from metaclip_core.embedding.pictures import decode_picture
@@ -32,6 +31,7 @@ from metaclip_core.embedding.store import FORMAT_VERSION, IMAGE, TEXT, Embedding
 from metaclip_core.errors import EmbeddingError, PictureError, PoolError
 from metaclip_core.kernels.threads import available_cores
 from metaclip_core.pools.pictures import read_picture
+from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import Run
 from metaclip_core.storage import file_digest, make_folder, storage_errors, write_atomically, write_json
 
@@ -47,7 +47,7 @@ def embed(
     texts: bool = True,
     device: str | None = None,
     download: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Embeddings:
     """Embed the run's pictures, and captions unless told otherwise, by this model (None: the one that ships).
 
@@ -147,7 +147,7 @@ def _check_pictures(run: Run) -> None:
 class _Job:
     """One embedding under way."""
 
-    def __init__(self, run: Run, spec: ModelSpec, folder: Path, on_progress: Callable[[Progress], None]) -> None:
+    def __init__(self, run: Run, spec: ModelSpec, folder: Path, on_progress: OnProgress) -> None:
         self.run, self.spec, self.folder, self.on_progress = run, spec, folder, on_progress
         self.model = {"name": spec.name, "pretrained": spec.pretrained, "fingerprint": spec.fingerprint}
         self.done = 0

@@ -12,15 +12,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metaclip_core.curation import Progress
 from metaclip_core.embedding.store import TEXT, Embeddings
 from metaclip_core.errors import EmbeddingError
+from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.storage import storage_errors, write_json
 
 __all__ = ["EXACT_BYTES", "Index", "build_index", "open_index"]
@@ -98,7 +97,7 @@ class Index:
         return rows[best], scores[best]
 
 
-def open_index(embeddings: Embeddings, on_progress: Callable[[Progress], None] | None = None) -> Index:
+def open_index(embeddings: Embeddings, on_progress: OnProgress | None = None) -> Index:
     """The index of these embeddings, made first where there is none of them yet. Raises EmbeddingError."""
     report = _report(embeddings)
     if report is None:
@@ -142,7 +141,7 @@ def _read(embeddings: Embeddings) -> Any:
     return index
 
 
-def build_index(embeddings: Embeddings, on_progress: Callable[[Progress], None] | None = None) -> None:
+def build_index(embeddings: Embeddings, on_progress: OnProgress | None = None) -> None:
     """Make `index.faiss` and `index.json`; what kind, by size and memory."""
     report = on_progress or (lambda progress: None)
     n = embeddings.run.n_pairs

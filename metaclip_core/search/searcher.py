@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 
 from metaclip_core.balancing import Balance, check_t
-from metaclip_core.curation import Progress
 from metaclip_core.embedding.encoder import Encoder, load_encoder
 from metaclip_core.embedding.models import ModelSpec
 from metaclip_core.embedding.pictures import decode_query
 from metaclip_core.embedding.store import Embeddings, open_embeddings
 from metaclip_core.errors import EmbeddingError, SettingsError
+from metaclip_core.progress import OnProgress
 from metaclip_core.run import Run
 from metaclip_core.search.filters import Filters
 from metaclip_core.search.index import Index, open_index
 
-__all__ = ["MAX_K", "RESULT_SCHEMA", "Searcher", "list_pairs", "pairs_at"]
+__all__ = ["MAX_K", "RESULT_SCHEMA", "Searcher", "list_pairs"]
 
 MAX_K = 10_000
 
@@ -51,9 +49,7 @@ class Searcher:
         self._loading = threading.Lock()
 
     @classmethod
-    def open(
-        cls, run: Run, spec: ModelSpec | None = None, *, on_progress: Callable[[Progress], None] | None = None
-    ) -> Searcher:
+    def open(cls, run: Run, spec: ModelSpec | None = None, *, on_progress: OnProgress | None = None) -> Searcher:
         """The run's embeddings by this model (None: its newest) and their index. Raises EmbeddingError."""
         embeddings = open_embeddings(run, spec)
         return cls(embeddings, open_index(embeddings, on_progress))
@@ -149,7 +145,7 @@ def _check_k(k: int) -> None:
 def _results(run: Run, balance: Balance, t: float, rows: np.ndarray, scores: np.ndarray | None) -> pl.DataFrame:
     keep_t, deciding = balance.keep_t[rows], balance.deciding_entry[rows]
     entries = run.entries["entry"].gather(np.maximum(deciding, 0)) if len(run.entries) else [None] * len(rows)
-    frame = pairs_at(run, rows, _PAIR_COLUMNS).with_columns(
+    frame = run.rows(rows, _PAIR_COLUMNS).with_columns(
         pl.Series("row", rows),
         pl.Series("score", [None] * len(rows) if scores is None else scores, dtype=pl.Float32),
         pl.Series("status", np.where(keep_t < t, "kept", "dropped"), dtype=pl.String),
@@ -157,29 +153,3 @@ def _results(run: Run, balance: Balance, t: float, rows: np.ndarray, scores: np.
         pl.Series("entry", entries, dtype=pl.String).set(pl.Series(deciding < 0, dtype=pl.Boolean), None),
     )
     return frame.select(*RESULT_SCHEMA).cast(RESULT_SCHEMA)  # type: ignore[arg-type]
-
-
-def pairs_at(run: Run, rows: np.ndarray, columns: Sequence[str]) -> pl.DataFrame:
-    """These columns of the run's pairs in these rows, in that order. Reads only the row groups that hold them."""
-    rows = np.asarray(rows, np.int64)
-    bounds = np.cumsum([0, *(part["rows"] for part in run.manifest["parts"])])
-    numbers = np.searchsorted(bounds, rows, side="right") - 1
-    frames, order = [run.pairs(columns).head(0).collect()], []
-    for number in np.unique(numbers):
-        of_part = np.flatnonzero(numbers == number)
-        frames.append(_rows_of_part(run.part_paths[number], rows[of_part] - bounds[number], columns))
-        order.append(of_part)
-    found = pl.concat(frames)
-    return found[np.argsort(np.concatenate(order))] if order else found
-
-
-def _rows_of_part(path: Any, rows: np.ndarray, columns: Sequence[str]) -> pl.DataFrame:
-    file = pq.ParquetFile(path)
-    bounds = np.cumsum([0, *(file.metadata.row_group(i).num_rows for i in range(file.num_row_groups))])
-    groups = np.unique(np.searchsorted(bounds, rows, side="right") - 1)
-    table = pl.from_arrow(file.read_row_groups(groups.tolist(), columns=list(columns)))
-    # Where each row is once only the chosen groups are left.
-    lengths = np.diff(bounds)[groups]
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    group_of = np.searchsorted(groups, np.searchsorted(bounds, rows, side="right") - 1)
-    return table[starts[group_of] + rows - bounds[groups[group_of]]].select(columns)  # type: ignore[union-attr, index]

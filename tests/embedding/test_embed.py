@@ -11,10 +11,11 @@ import polars as pl
 import pytest
 
 from metaclip_core.cli import main
-from metaclip_core.curation import Progress, curate
+from metaclip_core.curation import curate
 from metaclip_core.embedding import embed, job, list_embeddings, model_named, open_embeddings
 from metaclip_core.embedding.encoder import Encoder, load_encoder
 from metaclip_core.errors import EmbeddingError, ModelError
+from metaclip_core.progress import Progress
 from metaclip_core.run import Run, open_run
 from metaclip_core.search import agreement
 
