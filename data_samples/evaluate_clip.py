@@ -167,12 +167,12 @@ def held_out_queries() -> list[Query]:
 
 
 def precision(gallery: Gallery, rank: Callable[[str], np.ndarray], queries: list[Query]) -> list[float]:
-    """Of each query, the share of the first ten pictures (or of as many as there are right ones, if fewer) that fit."""
+    """Of each query, the share of the first ten pictures that fit; of fewer where fewer would fit, but of one at least."""
     shares = []
     for text, fact in queries:
         shows = gallery.shows(fact)
-        n = min(AT, int(shows.sum()))
-        shares.append(float(shows[np.argsort(-rank(text), kind="stable")[:n]].mean()) if n else float("nan"))
+        n = max(1, min(AT, int(shows.sum())))
+        shares.append(float(shows[np.argsort(-rank(text), kind="stable")[:n]].mean()))
     return shares
 
 
@@ -203,8 +203,12 @@ def _report(name: str, gallery: Gallery, encoder: Encoder) -> None:
         ("precision@10, 9 combinations never seen in training", held_out_queries()),
         *((f'precision@10, "{text}"', [(text, fact)]) for text, fact in EXAMPLES.items()),
     ]
-    for label, queries in rows:
-        shares = [np.nanmean(precision(gallery, rank, queries)) for rank in ways.values()]
+    for label, asked in rows:
+        queries = [(text, fact) for text, fact in asked if gallery.shows(fact).any()]
+        if not queries:
+            print(f"| {label} | no such picture | | |")
+            continue
+        shares = [np.mean(precision(gallery, rank, queries)) for rank in ways.values()]
         print(f"| {label} | {' | '.join(f'{share:.2f}' for share in [*shares, np.mean(chance(gallery, queries))])} |")
 
 

@@ -66,7 +66,7 @@ class Stage:
 STAGES = (
     Stage("labels", 3_600, 128, 2e-3, texts=False),
     Stage("texts", 700, 256, 2e-3, locked=True),
-    Stage("both", 450, 256, 8e-4),
+    Stage("both", 750, 256, 8e-4),
 )
 
 

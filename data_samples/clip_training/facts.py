@@ -103,7 +103,7 @@ def _fact_of(rng: random.Random, scene: Scene) -> Fact:
         about = Fact(kind=rng.choice(kinds))
     if draw < 0.45:
         return about
-    if draw < 0.66 and thing.colour and about.concept:
+    if draw < 0.6 and thing.colour and about.concept:
         return replace(about, colour=thing.colour)
     if (
         draw < 0.86

@@ -25,7 +25,7 @@ from metaclip_core.storage import storage_errors, write_json
 __all__ = ["EXACT_BYTES", "Index", "build_index", "open_index"]
 
 EXACT_BYTES = 2**29
-"""Up to this many bytes of float32 vectors all are looked at: 262,144 of 512 dimensions, 30 ms on one core."""
+"""Up to this many bytes of float32 vectors all are looked at: 262,144 of 512 dimensions, about 40 ms a query (docs/search.md)."""
 
 FORMAT_VERSION = 1
 RECALL_AT = 10
