@@ -90,8 +90,9 @@ def _read(folder: Path) -> Job | None:
     job = _json(folder / "job.json")
     if not job:
         return None
+    alive = _is_alive(folder, float(job["started"]))  # before the result is read: it may end in between
     progress, result = _json(folder / "progress.json"), _json(folder / "result.json")
-    state = str(result.get("state", "")) or _state_without_result(folder, float(job["started"]))
+    state = str(result.get("state", "")) or ("running" if alive else "died")
     return Job(
         folder=folder,
         title=str(job["title"]),
@@ -107,15 +108,14 @@ def _read(folder: Path) -> Job | None:
     )
 
 
-def _state_without_result(folder: Path, started: float) -> str:
-    if (folder / ".lock").exists():
-        lock = FileLock(folder / ".lock")
-        try:
-            with lock.acquire(timeout=0):
-                return str(_json(folder / "result.json").get("state", "died"))
-        except Timeout:
-            return "running"
-    return "running" if time.time() - started < 60 else "died"  # a minute to start Python and take the lock
+def _is_alive(folder: Path, started: float) -> bool:
+    if not (folder / "process.json").exists():
+        return time.time() - started < 60  # a minute to start Python and take the lock
+    try:
+        with FileLock(folder / ".lock").acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def working_as_job() -> Iterator[JobLog | None]:
     if folder is None:
         yield None
         return
-    write_json(folder / "process.json", {"pid": os.getpid()})
     with FileLock(folder / ".lock").acquire(timeout=10):
+        write_json(folder / "process.json", {"pid": os.getpid()})
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         yield JobLog(folder)
