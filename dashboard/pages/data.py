@@ -61,12 +61,13 @@ def about(run: Run) -> None:
         files,
         hide_index=True,
         key="files",
+        column_order=["name", "format", "size_bytes", "fingerprint"],  # a visitor needn't know the server's folders
         column_config={
             "size_bytes": count_column("bytes"),
             "fingerprint": st.column_config.TextColumn("fingerprint", help="XXH3-128 of size, begin and end."),
         },
     )
-    csv_download(files, name="files")
+    csv_download(files.drop("path"), name="files")
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Settings, versions, metadata**")
