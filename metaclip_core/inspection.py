@@ -25,7 +25,7 @@ def entry_id_of(run: Run, entry: str) -> int:
     """The id of an entry by its string. Raises SettingsError when the run's metadata has no such entry."""
     ids = run.entries["entry"].index_of(entry)
     if ids is None:
-        raise SettingsError(f"the metadata of {run.name} has no entry {entry!r}")
+        raise SettingsError(f"the metadata of {run.name} has no entry {entry!r}; entries are case-sensitive")
     return int(ids)
 
 

@@ -8,18 +8,41 @@ import polars as pl
 from dashboard.charts.style import AFTER, BEFORE, CAP, figure, literal, log_axis, mark
 from dashboard.numbers import t_text
 
-__all__ = ["cumulative", "rank_frequency"]
+__all__ = ["cumulative", "rank_frequency", "two_settings"]
 
 
 def rank_frequency(ranks: pl.DataFrame, t: float) -> go.Figure:
     """`distribution.rank_frequency` with a column `entry`: three curves over the rank; the line at t's rank."""
     chart = figure(title="Pairs of each entry, by rank", x="entries by rank (most frequent first)", y="pairs")
-    names = literal(ranks["entry"])
-    curves = (
+    _draw_over_ranks(
+        chart,
+        ranks,
         ("before", "before (c)", BEFORE, "solid"),
         ("cap", "cap (min(c, t))", CAP, "dash"),
         ("after", "after (kept pairs)", AFTER, None),
     )
+    n_head = int((ranks["before"] >= t).sum())
+    if 0 < n_head < len(ranks):
+        mark(chart, float(ranks["rank"][n_head - 1]), f"c reaches t = {t_text(t)}")
+    return chart
+
+
+def two_settings(ranks: pl.DataFrame) -> go.Figure:
+    """`rank, entry, before, after_a, after_b`, a row an entry: what two settings leave of the distribution."""
+    chart = figure(title="Pairs of each entry under A and B", x="entries by rank (most frequent first)", y="pairs")
+    _draw_over_ranks(
+        chart,
+        ranks,
+        ("before", "before (c)", BEFORE, "solid"),
+        ("after_a", "after A", CAP, None),
+        ("after_b", "after B", AFTER, None),
+    )
+    return chart
+
+
+def _draw_over_ranks(chart: go.Figure, ranks: pl.DataFrame, *curves: tuple[str, str, str, str | None]) -> None:
+    """Curves (column, label, colour, dash; points where dash is None) over `rank`, both axes logarithmic."""
+    names = literal(ranks["entry"])
     for column, label, colour, dash in curves:
         values = ranks[column].cast(pl.Float64)
         chart.add_scatter(
@@ -30,14 +53,10 @@ def rank_frequency(ranks: pl.DataFrame, t: float) -> go.Figure:
             line={"color": colour, "width": 2.5, "dash": dash},
             marker={"color": colour, "size": 4, "opacity": 0.8},
             text=names,
-            hovertemplate="<b>%{text}</b><br>rank %{x:,}<br>" + column + " %{y:,.0f}<extra></extra>",
+            hovertemplate="<b>%{text}</b><br>rank %{x:,}<br>" + label.partition(" (")[0] + " %{y:,.0f}<extra></extra>",
         )
     chart.update_xaxes(**log_axis())
     chart.update_yaxes(**log_axis())
-    n_head = int((ranks["before"] >= t).sum())
-    if 0 < n_head < len(ranks):
-        mark(chart, float(ranks["rank"][n_head - 1]), f"c reaches t = {t_text(t)}")
-    return chart
 
 
 def cumulative(counts: pl.DataFrame, t: float) -> go.Figure:

@@ -1,4 +1,4 @@
-"""One entry against t, and how two settings or the sources share the matches."""
+"""One entry against t, and how the sources share the matches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import polars as pl
 from dashboard.charts.style import AFTER, BEFORE, CAP, figure, literal, log_axis, mark
 from dashboard.numbers import t_text
 
-__all__ = ["composition", "entry_against_t", "two_settings"]
+__all__ = ["composition", "entry_against_t"]
 
 
 def entry_against_t(curve: pl.DataFrame, t: float) -> go.Figure:
@@ -50,29 +50,4 @@ def composition(sources: pl.DataFrame, *, matches_before: int, matches_after: in
         )
     chart.update_xaxes(tickformat=".0%", rangemode="tozero")
     chart.update_yaxes(autorange="reversed")
-    return chart
-
-
-def two_settings(ranks: pl.DataFrame) -> go.Figure:
-    """`rank, entry, before, after_a, after_b`, a row an entry: what two settings leave of the distribution."""
-    chart = figure(title="Pairs of each entry under A and B", x="entries by rank (most frequent first)", y="pairs")
-    names = literal(ranks["entry"])
-    for column, label, colour, dash in (
-        ("before", "before (c)", BEFORE, "solid"),
-        ("after_a", "after A", CAP, None),
-        ("after_b", "after B", AFTER, None),
-    ):
-        values = ranks[column].cast(pl.Float64)
-        chart.add_scatter(
-            x=ranks["rank"].to_numpy(),
-            y=ranks.select(pl.when(values > 0).then(values)).to_series().to_numpy(),  # a log axis has no 0
-            name=label,
-            mode="lines" if dash else "markers",
-            line={"color": colour, "width": 2.5, "dash": dash},
-            marker={"color": colour, "size": 4, "opacity": 0.8},
-            text=names,
-            hovertemplate="<b>%{text}</b><br>rank %{x:,}<br>" + label + ": %{y:,.0f}<extra></extra>",
-        )
-    chart.update_xaxes(**log_axis())
-    chart.update_yaxes(**log_axis())
     return chart

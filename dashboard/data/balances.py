@@ -49,7 +49,6 @@ class Snapshot:
     sizes: pl.DataFrame
     per_pair: pl.DataFrame
     sources: pl.DataFrame
-    never_matched: pl.DataFrame
     top: pl.DataFrame
     flat_before: dict[str, float]
     flat_after: dict[str, float]
@@ -119,7 +118,6 @@ def _snapshot(_run: Run, fingerprint: str, settings: Settings) -> Snapshot:
         sizes=distribution.size_curve(balance),
         per_pair=per_pair,
         sources=distribution.source_totals(entries, names, balance, t, after=after),
-        never_matched=distribution.never_matched(entries, names, balance),
         top=distribution.top_entries(entries, balance, t, after=after),
         flat_before=distribution.flatness(balance.counts_before),
         flat_after=distribution.flatness(after),

@@ -6,6 +6,7 @@ import polars as pl
 import streamlit as st
 
 from dashboard import charts
+from dashboard.components.distribution import cumulative_figure, rank_figure, size_figure
 from dashboard.components.figures import chart_with_table, csv_download
 from dashboard.components.funnel import funnel_metrics, what_t_does
 from dashboard.components.page import show
@@ -71,27 +72,10 @@ def ways_to_choose(balance: Balance, now: Snapshot) -> None:
 def curves(now: Snapshot, t: float) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        chart_with_table(
-            charts.size_against_t(now.sizes, t),
-            now.sizes,
-            name="size_curve",
-            how_to_read="Raising t only adds pairs; where the curve is flat, a larger t buys little. A click on a curve sets t.",
-            on_click=set_t,
-        )
-        chart_with_table(
-            charts.cumulative(now.cumulative, t),
-            now.cumulative,
-            name="cumulative_counts",
-            how_to_read="The paper's figure: a few head entries make the steep end of the solid line; the cap straightens it.",
-        )
+        size_figure(now, t, on_click=set_t)
+        cumulative_figure(now, t)
     with right:
-        chart_with_table(
-            charts.rank_frequency(now.ranks, t),
-            now.ranks,
-            name="rank_frequency",
-            how_to_read="Left of the dashed line are head entries. Before, cap and after are three different things: a head "
-            "entry that rides along with tail entries stays above the cap.",
-        )
+        rank_figure(now, t)
         chart_with_table(
             charts.composition(now.sources, matches_before=now.matches_before, matches_after=now.matches_after),
             now.sources,

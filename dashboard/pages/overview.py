@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import charts
+from dashboard.components.distribution import cumulative_figure, rank_figure, size_figure
 from dashboard.components.figures import chart_with_table
 from dashboard.components.funnel import funnel_metrics, what_t_does
 from dashboard.components.page import show
@@ -44,26 +45,10 @@ def overview(run: Run, settings: Settings) -> None:
 def distribution_charts(now: Snapshot, t: float) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        chart_with_table(
-            charts.rank_frequency(now.ranks, t),
-            now.ranks,
-            name="rank_frequency",
-            how_to_read="Left of the dashed line are head entries: balancing flattens them towards t, but those that ride "
-            "along with tail entries stay above the cap.",
-        )
-        chart_with_table(
-            charts.size_against_t(now.sizes, t),
-            now.sizes,
-            name="size_curve",
-            how_to_read="Raising t only adds pairs; where the curve is flat, a larger t buys little.",
-        )
+        rank_figure(now, t)
+        size_figure(now, t)
     with right:
-        chart_with_table(
-            charts.cumulative(now.cumulative, t),
-            now.cumulative,
-            name="cumulative_counts",
-            how_to_read="The paper's figure: a few head entries make the steep end of the solid line; the cap straightens it.",
-        )
+        cumulative_figure(now, t)
         chart_with_table(
             charts.matches_per_pair(now.per_pair),
             now.per_pair,

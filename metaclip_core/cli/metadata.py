@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaclip_core.cli.options import add_engine, positive
+from metaclip_core.cli.append import add_extending, extend
+from metaclip_core.cli.options import positive
 from metaclip_core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -169,29 +170,14 @@ def _add_to_run(makers: Any) -> None:
     parser.set_defaults(command=_add)
     parser.add_argument("run", metavar="RUN", help="a finished run; its settings are those of the new one")
     parser.add_argument("files", nargs="+", metavar="[NAME=]FILE", help="lists of entries, such as species=birds.txt")
-    parser.add_argument("--out", required=True, metavar="RUN", help="the run directory to write")
-    add_engine(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace another run in --out")
+    add_extending(parser)
 
 
 def _add(options: argparse.Namespace) -> None:
-    from metaclip_core.cli.curate import run_summary
     from metaclip_core.extending import add_entries
-    from metaclip_core.kernels.threads import available_cores
     from metaclip_core.metadata.files import metadata_argument
-    from metaclip_core.progress import shown_progress
 
-    with shown_progress() as show:
-        run = add_entries(
-            options.run,
-            [metadata_argument(argument) for argument in options.files],
-            options.out,
-            engine=options.engine,
-            workers=options.workers or available_cores(),
-            overwrite=options.overwrite,
-            on_progress=show,
-        )
-    print("\n".join(run_summary(run)))
+    extend(options, add_entries, [metadata_argument(argument) for argument in options.files])
 
 
 @contextmanager

@@ -10,9 +10,11 @@ import polars as pl
 
 from metaclip_core.balancing import Balance, check_t
 from metaclip_core.errors import SettingsError
+from metaclip_core.inspection import entry_id_of, pairs_of_entry
+from metaclip_core.kernels.lookup import count_enabled
 from metaclip_core.run import Run
 
-__all__ = ["STATUSES", "Filters", "entry_id", "pairs_of_entry"]
+__all__ = ["STATUSES", "Filters"]
 
 STATUSES = ("all", "kept", "dropped")
 
@@ -41,7 +43,7 @@ class Filters:
             kept = balance.keep_t < check_t(t)
             masks.append(kept if self.status == "kept" else ~kept)
         if self.entry is not None:
-            masks.append(pairs_of_entry(run, self.entry))
+            masks.append(_mask(run, pairs_of_entry(run.matches(), entry_id_of(run, self.entry))))
         if self.source is not None:
             masks.append(_pairs_of_source(run, self.source))
         if self.words and self.words.strip():
@@ -49,31 +51,18 @@ class Filters:
         return np.logical_and.reduce(masks) if masks else None
 
 
-def entry_id(run: Run, entry: str) -> int:
-    """The id of an entry. Raises SettingsError when the run has none of that name."""
-    found = run.entries["entry"].eq(entry).arg_max() if len(run.entries) else None
-    if found is None or run.entries["entry"][found] != entry:
-        raise SettingsError(f"the metadata of {run.name} has no entry {entry!r}; entries are case-sensitive")
-    return int(found)
-
-
-def pairs_of_entry(run: Run, entry: str) -> np.ndarray:
-    """Which pairs an entry matches: bool (n_pairs,). Raises SettingsError."""
-    number = entry_id(run, entry)
-    return _pairs_of_matches(run, run.matches().entry_ids == number)
-
-
 def _pairs_of_source(run: Run, source: str) -> np.ndarray:
     if source not in run.source_names:
         raise SettingsError(f"unknown source {source!r}; this run has {', '.join(run.source_names)}")
     of_source = (run.source_masks & np.uint32(1 << run.source_names.index(source))) != 0
-    return _pairs_of_matches(run, of_source[run.matches().entry_ids])
+    matches = run.matches()
+    return count_enabled(matches.indptr, matches.entry_ids, of_source, 0, len(matches)) > 0
 
 
-def _pairs_of_matches(run: Run, chosen: np.ndarray) -> np.ndarray:
-    """The pairs that one of the chosen matches is of."""
+def _mask(run: Run, pairs: np.ndarray) -> np.ndarray:
+    """bool (n_pairs,), true for these."""
     mask = np.zeros(run.n_pairs, np.bool_)
-    mask[np.searchsorted(run.matches().indptr, np.flatnonzero(chosen), side="right") - 1] = True
+    mask[pairs] = True
     return mask
 
 

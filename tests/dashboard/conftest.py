@@ -38,11 +38,13 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return curate(folder / "pool.tar", write_metadata(folder / "metadata.parquet"), folder / "run")
 
 
-def write_tar(path: Path, captions: list[str]) -> None:
+def write_tar(path: Path, captions: list[str], *, colours: list[str] | None = None) -> None:
+    """A picture of one colour a caption: of these in turn, else shades of blue."""
     with tarfile.open(path, "w") as tar:
         for i, caption in enumerate(captions):
             picture = io.BytesIO()
-            Image.new("RGB", (48, 32), (i * 7 % 256, 120, 200)).save(picture, "PNG")
+            colour = colours[i % len(colours)] if colours else (i * 7 % 256, 120, 200)
+            Image.new("RGB", (48, 32), colour).save(picture, "PNG")
             for extension, content in (("png", picture.getvalue()), ("txt", caption.encode())):
                 member = tarfile.TarInfo(f"{i:05}.{extension}")
                 member.size = len(content)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from metaclip_core.errors import SettingsError
-from metaclip_core.search.filters import Filters, entry_id, pairs_of_entry
+from metaclip_core.search.filters import Filters
 
 from .worlds import ENTRIES, N, World
 
@@ -72,6 +72,8 @@ def test_what_the_run_does_not_have(world: World) -> None:
 
 
 def test_pairs_of_an_entry_are_as_many_as_it_counts(world: World) -> None:
-    counts = world.run.entries["count"]
+    counts = dict(world.run.entries.select("entry", "count").iter_rows())
     for entry in ENTRIES:
-        assert int(pairs_of_entry(world.run, entry).sum()) == counts[entry_id(world.run, entry)]
+        mask = Filters(entry=entry).mask(world.run, world.run.balance(), 1.0)
+        assert mask is not None
+        assert int(mask.sum()) == counts[entry]
