@@ -6,7 +6,7 @@ One number per pair, `keep_t`, replaces a run of the sampling for each t: a pair
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 
 from metaclip_core.errors import SettingsError
-from metaclip_core.kernels.draws import count_kept, least_weights, prod_complement, stir_each
-from metaclip_core.kernels.lookup import count_enabled
+from metaclip_core.kernels.draws import count_kept, least_weights, prod_complement, stir_each, survey
 from metaclip_core.kernels.sorting import sort_weights
 from metaclip_core.kernels.threads import map_ranges
 from metaclip_core.matching import Matches
 from metaclip_core.metadata.table import Metadata
 from metaclip_core.strings import hash_each, to_arrow_strings
 
-__all__ = ["Balance", "check_seed", "check_t", "entry_counts", "keep_probability", "keep_thresholds"]
+__all__ = ["Balance", "Outcome", "check_seed", "check_t", "entry_counts", "keep_probability", "keep_thresholds"]
 
 
 def check_t(t: float) -> float:
@@ -112,6 +111,21 @@ def _checked_counts(counts: np.ndarray, n_entries: int) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Outcome:
+    """What a threshold leaves of a pool.
+
+    `counts_after`: int64 (n_entries,), kept pairs that carry each enabled entry. `expected_size`: the sum of P(keep).
+    `pairs_by_matches`, `curated_by_matches`: int64 (most + 1,), how many pairs, and pairs kept, match 0, 1, ... enabled
+    entries.
+    """
+
+    counts_after: np.ndarray
+    expected_size: float
+    pairs_by_matches: np.ndarray
+    curated_by_matches: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Balance:
     """A pool under one set of sources and one seed, at every t at once.
 
@@ -164,13 +178,10 @@ class Balance:
         return values, np.cumsum(values * n_entries)
 
     @cached_property
-    def entries_per_pair(self) -> np.ndarray:
-        """How many enabled entries each pair matches: int32 (n_pairs,)."""
-        matches = self.matches
-        ranges = map_ranges(
-            lambda a, b: count_enabled(matches.indptr, matches.entry_ids, self.enabled, a, b), len(matches)
-        )
-        return np.concatenate(ranges)
+    def entries_by_count(self) -> np.ndarray:
+        """The enabled entries with a match, the largest count first, equal counts by id: int64 (n,)."""
+        order = np.argsort(-self.counts_before, kind="stable")
+        return order[: np.count_nonzero(self.counts_before)].astype(np.int64, copy=False)
 
     @property
     def matched_pairs(self) -> int:
@@ -192,16 +203,47 @@ class Balance:
 
     def expected_size(self, t: float) -> float:
         """The sum of P(keep): what `curated_size` is on average over seeds."""
-        return float(self.keep_probability(t).sum())
+        return self.outcome(t).expected_size
 
     def counts_after(self, t: float) -> np.ndarray:
         """How many pairs kept at t carry each enabled entry: int64 (n_entries,). Head entries exceed t, often by much."""
         t, matches = check_t(t), self.matches
-        ranges = map_ranges(
-            lambda a, b: count_kept(matches.indptr, matches.entry_ids, self.keep_t, t, len(self.enabled), a, b),
-            len(matches),
+
+        def count(start: int, stop: int) -> np.ndarray:
+            counts = self._empty_counts(start, stop)
+            count_kept(matches.indptr, matches.entry_ids, self.keep_t, t, counts, start, stop)
+            return counts
+
+        return self._counts_of(map_ranges(count, len(matches)))
+
+    def outcome(self, t: float) -> Outcome:
+        """All that goes through the matches at t, in one pass: much less than its parts cost one by one."""
+        t, matches = check_t(t), self.matches
+        no_probs = np.where(self.enabled, 1.0 - yes_probability(self.counts, t), -1.0)
+
+        def look(start: int, stop: int) -> tuple[float, np.ndarray, np.ndarray]:
+            counts, by_matches = self._empty_counts(start, stop), np.zeros((matches.longest + 1, 2), np.int64)
+            expected = survey(
+                matches.indptr, matches.entry_ids, self.keep_t, t, no_probs, counts, by_matches, start, stop
+            )
+            return expected, counts, by_matches
+
+        expected, counts, by_matches = zip(*map_ranges(look, len(matches)), strict=True)
+        pairs, curated = np.sum(by_matches, axis=0).T
+        most = int(np.flatnonzero(pairs).max(initial=0))
+        return Outcome(
+            counts_after=self._counts_of(counts),
+            expected_size=float(sum(expected)),
+            pairs_by_matches=pairs[: most + 1],
+            curated_by_matches=curated[: most + 1],
         )
-        return np.where(self.enabled, np.sum(ranges, axis=0), 0)
+
+    def _empty_counts(self, start: int, stop: int) -> np.ndarray:
+        # Four bytes an entry where they hold the most there can be: more of them fit the cache.
+        return np.zeros(len(self.enabled), np.int32 if stop - start < 2**31 else np.int64)
+
+    def _counts_of(self, ranges: Sequence[np.ndarray]) -> np.ndarray:
+        return np.where(self.enabled, np.sum(ranges, axis=0, dtype=np.int64), 0)
 
     def tail_share(self, t: float) -> float:
         """The share (0 to 1) of all matches that belong to tail entries, those with c_e < t; 0 without a match."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from metaclip_core.balancing import Balance, check_t
+from metaclip_core.balancing import Balance, Outcome, check_t
 from metaclip_core.errors import SettingsError
 
 __all__ = [
@@ -153,7 +153,7 @@ def rank_frequency(
     Columns: `rank` int64 from 1, `entry_id` int64, `before` int64, `cap` float64, `after` int64.
     """
     t, before = check_t(t), balance.counts_before
-    order = _descending(before)
+    order = balance.entries_by_count
     ranks = _log_spaced(len(order), max_points)
     ids = order[ranks - 1]
     after = balance.counts_after(t) if after is None else after
@@ -177,7 +177,7 @@ def cumulative_counts(balance: Balance, t: float, max_points: int = 2000) -> pl.
     c_e), `cap` float64 (running sum of min(c_e, t)).
     """
     t, counts = check_t(t), balance.counts_before
-    order = _descending(counts)[::-1]
+    order = balance.entries_by_count[::-1]
     n, ordered = len(order), counts[order]
     if n <= max_points:
         positions = np.arange(1, n + 1, dtype=np.int64)
@@ -226,7 +226,7 @@ def top_entries(
     """
     _check_entries(entries, balance)
     t, before = check_t(t), balance.counts_before
-    ids = _descending(before)[: max(n, 0)]
+    ids = balance.entries_by_count[: max(n, 0)]
     after = balance.counts_after(t) if after is None else after
     counts = before[ids]
     cap = np.minimum(counts.astype(np.float64), t)
@@ -250,7 +250,7 @@ def entry_table(entries: pl.DataFrame, balance: Balance, t: float, *, after: np.
     """
     _check_entries(entries, balance)
     t, before = check_t(t), balance.counts_before
-    order = _descending(before)
+    order = balance.entries_by_count
     ranks = np.zeros(len(before), np.int64)
     ranks[order] = np.arange(1, len(order) + 1)
     after = balance.counts_after(t) if after is None else after
@@ -300,16 +300,14 @@ def t_for_pool_size(balance: Balance) -> float:
     return PAPER_T * balance.matched_pairs / PAPER_MATCHED_PAIRS
 
 
-def matches_per_pair(balance: Balance, t: float) -> pl.DataFrame:
+def matches_per_pair(outcome: Outcome) -> pl.DataFrame:
     """How many enabled entries the pairs match: a row for each number from 0 to the largest.
 
     Columns: `matches` int64, `pairs` int64 (of the pool), `curated` int64 (of those kept at t).
     """
-    t, per_pair = check_t(t), balance.entries_per_pair
-    pairs = np.bincount(per_pair, minlength=1)
-    curated = np.bincount(per_pair[balance.keep_t < t], minlength=len(pairs))
+    pairs = outcome.pairs_by_matches
     return pl.DataFrame(
-        {"matches": np.arange(len(pairs), dtype=np.int64), "pairs": pairs, "curated": curated},
+        {"matches": np.arange(len(pairs), dtype=np.int64), "pairs": pairs, "curated": outcome.curated_by_matches},
         schema={"matches": pl.Int64, "pairs": pl.Int64, "curated": pl.Int64},
     )
 
@@ -317,12 +315,6 @@ def matches_per_pair(balance: Balance, t: float) -> pl.DataFrame:
 def _check_entries(entries: pl.DataFrame, balance: Balance) -> None:
     if len(entries) != len(balance.enabled):
         raise SettingsError(f"the table has {len(entries):,} entries, the balance {len(balance.enabled):,}")
-
-
-def _descending(counts: np.ndarray) -> np.ndarray:
-    """The ids of the entries with a match, the largest count first, equal counts by id: int64."""
-    order = np.argsort(-counts, kind="stable")
-    return order[: np.count_nonzero(counts)].astype(np.int64, copy=False)
 
 
 def _log_spaced(n: int, max_points: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -46,6 +47,11 @@ class Matches:
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
+
+    @cached_property
+    def longest(self) -> int:
+        """The most entries of a text; 0 without texts."""
+        return int(np.diff(self.indptr).max(initial=0))
 
     def of(self, text: int) -> np.ndarray:
         """The entry ids of one text."""

@@ -49,5 +49,5 @@ def composition(sources: pl.DataFrame, *, matches_before: int, matches_after: in
             hovertemplate="<b>%{y}</b><br>%{x:.1%} of the matches " + label + " (%{customdata:,})<extra></extra>",
         )
     chart.update_xaxes(tickformat=".0%", rangemode="tozero")
-    chart.update_yaxes(autorange="reversed")
+    chart.update_yaxes(autorange="reversed", automargin=True)  # names of any length
     return chart

@@ -30,8 +30,9 @@ def figure(*, title: str, x: str, y: str, height: int = 400) -> go.Figure:
             "margin": {"l": 64, "r": 24, "t": 48, "b": 56},
             "legend": {"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
             "hovermode": "closest",
-            "xaxis": {"title": {"text": x}},
-            "yaxis": {"title": {"text": y}, "automargin": True},
+            # A margin fitted to its labels is drawn twice; those of numbers fit.
+            "xaxis": {"title": {"text": x}, "automargin": False},
+            "yaxis": {"title": {"text": y}, "automargin": False},
         }
     )
 

@@ -9,10 +9,13 @@ import polars as pl
 import streamlit as st
 
 from metaclip_core import distribution
-from metaclip_core.balancing import Balance
+from metaclip_core.balancing import Balance, Outcome
 from metaclip_core.run import Run
 
 __all__ = ["Settings", "Snapshot", "after_of", "balance_of", "default_t", "snapshot"]
+
+
+_POINTS, _SIZES = 500, 120  # of a curve: a chart is some 600 pixels wide, and each point costs the browser time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +73,12 @@ def _balance(_run: Run, fingerprint: str, sources: tuple[str, ...] | None, seed:
 
 def after_of(run: Run, settings: Settings) -> np.ndarray:
     """`counts_after` at the current t: int64 (n_entries,); not to be written to."""
-    return _after(run, run.fingerprint, settings)
+    return _outcome(run, run.fingerprint, settings).counts_after
 
 
 @st.cache_resource(max_entries=8, show_spinner="Counting")
-def _after(_run: Run, fingerprint: str, settings: Settings) -> np.ndarray:
-    return balance_of(_run, settings).counts_after(settings.t)
+def _outcome(_run: Run, fingerprint: str, settings: Settings) -> Outcome:
+    return balance_of(_run, settings).outcome(settings.t)
 
 
 def default_t(run: Run) -> float:
@@ -97,14 +100,15 @@ def snapshot(run: Run, settings: Settings) -> Snapshot:
 def _snapshot(_run: Run, fingerprint: str, settings: Settings) -> Snapshot:
     balance, t = balance_of(_run, settings), settings.t
     entries, names = _run.entries, _run.source_names
-    after = after_of(_run, settings)
-    per_pair = distribution.matches_per_pair(balance, t)
+    outcome = _outcome(_run, fingerprint, settings)
+    after = outcome.counts_after
+    per_pair = distribution.matches_per_pair(outcome)
     return Snapshot(
         **{name: _run.totals[name] for name in ("read", "skipped", "filtered", "duplicates")},
         pairs=_run.n_pairs,
         matched=balance.matched_pairs,
         curated=balance.curated_size(t),
-        expected=balance.expected_size(t),
+        expected=outcome.expected_size,
         tail_share=balance.tail_share(t),
         head_entries=distribution.head_entries(balance, t),
         enabled_entries=int(np.count_nonzero(balance.enabled)),
@@ -113,9 +117,9 @@ def _snapshot(_run: Run, fingerprint: str, settings: Settings) -> Snapshot:
         matches_before=balance.n_matches,
         matches_after=int(after.sum()),
         funnel=distribution.funnel(_run.n_pairs, balance, t),
-        ranks=_named(distribution.rank_frequency(balance, t, after=after), entries),
-        cumulative=_named(distribution.cumulative_counts(balance, t), entries),
-        sizes=distribution.size_curve(balance),
+        ranks=_named(distribution.rank_frequency(balance, t, _POINTS, after=after), entries),
+        cumulative=_named(distribution.cumulative_counts(balance, t, _POINTS), entries),
+        sizes=distribution.size_curve(balance, _SIZES),
         per_pair=per_pair,
         sources=distribution.source_totals(entries, names, balance, t, after=after),
         top=distribution.top_entries(entries, balance, t, after=after),

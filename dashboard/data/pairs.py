@@ -17,7 +17,7 @@ __all__ = ["STATUSES", "PairView", "filtered_pairs", "pair_table", "pair_view", 
 
 STATUSES = ("kept", "dropped", "unmatched")
 
-_WINDOW = 65_536  # rows of a row group
+_STRETCH = 4_096  # pairs
 _WALL_COLUMNS = ["key", "text", "image_path", "image_offset", "image_size"]
 
 
@@ -69,14 +69,23 @@ def _with_words(_run: Run, fingerprint: str, words: str) -> np.ndarray:
     return found.collect(engine="in-memory").to_series().to_numpy().astype(np.int64)
 
 
-def some_kept(run: Run, settings: Settings, n: int) -> np.ndarray:
-    """Up to n kept pairs that lie together in the run's files, so that they are read at once: int64, ascending."""
+def some_kept(run: Run, settings: Settings, n: int) -> pl.DataFrame:
+    """Up to n kept pairs of one stretch of the run, as `pair_table` gives them.
+
+    Its pairs are asked in an order that doesn't depend on the settings: another t changes few of them.
+    """
     keep_t = balance_of(run, settings).keep_t
-    for start in range(0, len(keep_t), _WINDOW):
-        kept = np.flatnonzero(keep_t[start : start + _WINDOW] < settings.t)
+    for start in range(0, len(keep_t), _STRETCH):
+        asked = np.random.default_rng(start).permutation(len(keep_t[start : start + _STRETCH]))
+        kept = asked[keep_t[start + asked] < settings.t][:n]
         if len(kept):
-            return start + kept[:: max(1, len(kept) // n)][:n]
-    return np.zeros(0, np.int64)
+            return _as_shown(run, settings, start + kept, _stretch(run, run.fingerprint, start)[kept])
+    return _as_shown(run, settings, np.zeros(0, np.int64), run.rows(np.zeros(0, np.int64), _WALL_COLUMNS))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _stretch(_run: Run, fingerprint: str, start: int) -> pl.DataFrame:
+    return _run.rows(np.arange(start, min(start + _STRETCH, _run.n_pairs)), _WALL_COLUMNS)
 
 
 def sampled(pairs: np.ndarray, n: int, shuffle: int) -> np.ndarray:
@@ -88,6 +97,10 @@ def sampled(pairs: np.ndarray, n: int, shuffle: int) -> np.ndarray:
 
 def pair_table(run: Run, settings: Settings, pairs: np.ndarray) -> pl.DataFrame:
     """These pairs as a wall shows them: `pair` int64, key, text, image_*, keep_t, `status`, and `decided_by`, an entry."""
+    return _as_shown(run, settings, pairs, run.rows(pairs, _WALL_COLUMNS))
+
+
+def _as_shown(run: Run, settings: Settings, pairs: np.ndarray, rows: pl.DataFrame) -> pl.DataFrame:
     balance = balance_of(run, settings)
     keep_t = pl.Series("keep_t", balance.keep_t[pairs])
     deciding = pl.Series("deciding", balance.deciding_entry[pairs]).cast(pl.Int64)
@@ -99,7 +112,7 @@ def pair_table(run: Run, settings: Settings, pairs: np.ndarray) -> pl.DataFrame:
         .otherwise(pl.lit("dropped"))
     )
     names = run.entries["entry"].gather(deciding.replace(-1, None))
-    return run.rows(pairs, _WALL_COLUMNS).with_columns(
+    return rows.with_columns(
         pl.Series("pair", pairs, dtype=pl.Int64), keep_t, names.alias("decided_by")
     ).with_columns(status.alias("status"))  # fmt: skip
 

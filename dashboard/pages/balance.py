@@ -73,9 +73,12 @@ def curves(now: Snapshot, t: float) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         size_figure(now, t, on_click=set_t)
-        cumulative_figure(now, t)
     with right:
         rank_figure(now, t)
+    left, right = st.columns(2, gap="large")
+    with left:
+        cumulative_figure(now, t)
+    with right:
         chart_with_table(
             charts.composition(now.sources, matches_before=now.matches_before, matches_after=now.matches_after),
             now.sources,

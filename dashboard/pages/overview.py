@@ -12,7 +12,7 @@ from dashboard.components.page import show
 from dashboard.components.pictures import pair_wall
 from dashboard.components.tables import source_table, top_table
 from dashboard.data.balances import Settings, Snapshot, snapshot
-from dashboard.data.pairs import pair_table, some_kept
+from dashboard.data.pairs import some_kept
 from dashboard.numbers import share_text
 from metaclip_core.run import Run
 
@@ -39,16 +39,19 @@ def overview(run: Run, settings: Settings) -> None:
     kept = some_kept(run, settings, _WALL)
     if len(kept):
         st.subheader("Some of the kept pairs", anchor=False)
-        pair_wall(pair_table(run, settings, kept), run.fingerprint, key="overview_wall")
+        pair_wall(kept, run.fingerprint, key="overview_wall")
 
 
 def distribution_charts(now: Snapshot, t: float) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         rank_figure(now, t)
-        size_figure(now, t)
     with right:
         cumulative_figure(now, t)
+    left, right = st.columns(2, gap="large")  # a row each: what stands below a chart may be of any height
+    with left:
+        size_figure(now, t)
+    with right:
         chart_with_table(
             charts.matches_per_pair(now.per_pair),
             now.per_pair,

@@ -22,6 +22,7 @@ __all__ = [
     "seed_state",
     "stir",
     "stir_each",
+    "survey",
 ]
 
 # The five primes of XXH64 (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md).
@@ -163,11 +164,33 @@ def prod_complement(indptr, entry_ids, no_probs, start, stop):
 
 
 @njit(nogil=True, cache=True)
-def count_kept(indptr, entry_ids, keep_t, t, n_entries, start, stop):
-    """How many of the pairs start .. stop with keep_t < t carry each entry: int64 (n_entries,)."""
-    counts = np.zeros(n_entries, np.int64)
+def count_kept(indptr, entry_ids, keep_t, t, counts, start, stop):
+    """Add to `counts` (n_entries,) how many of the pairs start .. stop with keep_t < t carry each entry."""
     for pair in range(start, stop):
         if keep_t[pair] < t:
             for i in range(indptr[pair], indptr[pair + 1]):
                 counts[entry_ids[i]] += 1
-    return counts
+
+
+@njit(nogil=True, cache=True)
+def survey(indptr, entry_ids, keep_t, t, no_probs, counts, by_matches, start, stop):
+    """As `count_kept`, and the sum of P(keep) of the pairs start .. stop, which is returned.
+
+    `no_probs`: of each entry, -1 for one that is off. `by_matches`, int64 (longest + 1, 2), is added to: pairs, and pairs
+    kept, by how many entries that are on they have.
+    """
+    expected = 0.0
+    for pair in range(start, stop):
+        is_kept = keep_t[pair] < t
+        product = 1.0
+        n_on = 0
+        for i in range(indptr[pair], indptr[pair + 1]):
+            entry = entry_ids[i]
+            no = no_probs[entry]
+            product *= abs(no)  # whether it is on or kept is arithmetic, no branch, which can't be foreseen
+            n_on += no >= 0.0
+            counts[entry] += is_kept
+        expected += 1.0 - product
+        by_matches[n_on, 0] += 1
+        by_matches[n_on, 1] += is_kept
+    return expected

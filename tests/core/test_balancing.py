@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,22 @@ def test_counts_after(large: Balance) -> None:
         for pair in np.flatnonzero(large.keep_t < t):
             expected[large.matches.of(pair)] += 1
         np.testing.assert_array_equal(large.counts_after(t), expected)
+
+
+@pytest.mark.parametrize("t", [0, 3.5, 20.0, math.inf])
+@pytest.mark.parametrize("off", [(), (0, 1, 5, 399)])
+def test_outcome(large: Balance, t: float, off: tuple[int, ...]) -> None:
+    enabled = np.ones(400, np.bool_)
+    enabled[list(off)] = False
+    balance = replace(large, enabled=enabled)
+    outcome = balance.outcome(t)
+    np.testing.assert_array_equal(outcome.counts_after, balance.counts_after(t))
+    assert outcome.counts_after[list(off)].sum() == 0
+    assert outcome.expected_size == pytest.approx(balance.keep_probability(t).sum(), rel=1e-12)
+    n_on = [int(enabled[balance.matches.of(pair)].sum()) for pair in range(len(balance.matches))]
+    assert outcome.pairs_by_matches.tolist() == np.bincount(n_on).tolist()
+    kept = np.array(n_on)[balance.keep_t < t]
+    assert outcome.curated_by_matches.tolist() == np.bincount(kept, minlength=max(n_on) + 1).tolist()
 
 
 @pytest.mark.parametrize("t", [-1, math.nan, "many"])

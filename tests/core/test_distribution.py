@@ -147,7 +147,7 @@ def test_top_entries(balance: Balance) -> None:
 
 
 def test_matches_per_pair_counts_enabled_entries(balance: Balance) -> None:
-    assert distribution.matches_per_pair(balance, 1.0).rows() == [(0, 1, 0), (1, 3, 1), (2, 2, 2)]
+    assert distribution.matches_per_pair(balance.outcome(1.0)).rows() == [(0, 1, 0), (1, 3, 1), (2, 2, 2)]
 
 
 def test_nothing_matched_gives_empty_tables(nothing: Balance) -> None:
@@ -155,7 +155,7 @@ def test_nothing_matched_gives_empty_tables(nothing: Balance) -> None:
     assert len(distribution.rank_frequency(nothing, 1.0)) == 0
     assert len(distribution.cumulative_counts(nothing, 1.0)) == 0
     assert len(distribution.top_entries(entries, nothing, 1.0)) == 0
-    assert distribution.matches_per_pair(nothing, 1.0).rows() == [(0, 0, 0)]
+    assert distribution.matches_per_pair(nothing.outcome(1.0)).rows() == [(0, 0, 0)]
     assert distribution.size_curve(nothing, 2)["curated"].to_list() == [0, 0]
     assert distribution.source_totals(entries, NAMES, nothing, 1.0)["share"].to_list() == [0.0, 0.0, 0.0]
 
