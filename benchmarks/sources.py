@@ -22,12 +22,12 @@ import common
 import numpy as np
 import pyarrow as pa
 
-from metaclip_core.duplicates import count_duplicates
 from metaclip_core.languages import language_of_each
 from metaclip_core.metadata.wikipedia import articles, plain_text
 from metaclip_core.metadata.words import count_words
 from metaclip_core.pools import open_pool, read_shard
 from metaclip_core.pools.record import PAIR_SCHEMA
+from metaclip_core.repeats import RepeatContext, hashes_of, ranges_of_hashes, repeats_in_range, write_hashes
 from metaclip_core.selection import Selection
 
 PICTURES = 20
@@ -57,8 +57,17 @@ def main() -> None:
     selection = Selection("similarity > 0.3")
     report("--filter", None, None, lambda: select(selection, batch), "captions")
     table = pa.table(batch.select(PAIR_SCHEMA.names))
-    report("duplicates", None, None, lambda: sum(count_duplicates(lambda n: table, 1, len(table)).values()) + CAPTIONS,
-           "captions")  # fmt: skip
+    report("duplicates", None, None, lambda: count_duplicates(table), "captions")
+
+
+def count_duplicates(table: pa.Table) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        hashes = {kind: some for kind, (some, _) in hashes_of(table).items()}
+        write_hashes(Path(folder), 0, hashes)
+        for kind in hashes:
+            for each in ranges_of_hashes(kind, len(table), which=False):
+                repeats_in_range(RepeatContext(Path(folder), 1), each)
+    return len(table)
 
 
 def report(name: str, packed: int | None, unpacked: int | None, task: Callable[[], int], unit: str) -> None:

@@ -29,17 +29,17 @@ from filelock import FileLock, Timeout
 
 from metaclip_core import __version__
 from metaclip_core.balancing import check_seed
-from metaclip_core.duplicates import check_duplicates, count_duplicates, find_duplicates
+from metaclip_core.duplicates import DUPLICATES, check_duplicates, find_duplicates
 from metaclip_core.engines import MapStage, engine_named
 from metaclip_core.errors import PoolError, RunError, SettingsError
 from metaclip_core.index import INDEX_FOLDER
-from metaclip_core.kernels.sorting import sort_hashes
 from metaclip_core.matching import BOUNDARIES
 from metaclip_core.metadata import Metadata, load_metadata
 from metaclip_core.pools import open_pool
 from metaclip_core.pools.files import edges
 from metaclip_core.pools.record import ReadOptions, Shard
 from metaclip_core.progress import OnProgress, Progress
+from metaclip_core.repeats import KINDS, RepeatContext, ranges_of_hashes, repeats_in_range
 from metaclip_core.restaging import OldPart, RestageContext, old_parts, restage_part
 from metaclip_core.run import FORMAT_VERSION, TABLES, Run, open_run
 from metaclip_core.selection import Selection
@@ -53,7 +53,6 @@ from metaclip_core.stages import (
     match_shard,
     read_counts,
     read_staged,
-    staged_identities,
     staged_matched,
     threshold_part,
     told_apart,
@@ -69,7 +68,6 @@ from metaclip_core.storage import (
 
 __all__ = ["Curation", "curate", "curate_into", "described_inputs"]
 
-_IDENTITIES_AT_ONCE = 2**24  # looked through for repeats in one pass: 128 MB, and as much again to sort them
 _COUNTS_IN_A_GROUP = 64  # shards, or sums of shards, that one task adds up
 
 
@@ -272,24 +270,41 @@ class Curation:
         reports = self._match(map_stage, workers)
         self._check(reports)
         n_pairs = sum(report["pairs"] for report in reports)
-        duplicates = count_duplicates(self._staged, len(self.shards), n_pairs)
-        self.left_out = self._dropped_duplicates(n_pairs)
+        n_repeats, repeated = self._repeats(map_stage, n_pairs)
+        self.left_out = self._dropped_duplicates(repeated)
         counts = self._count(map_stage)
-        repeats = self._repeated_identities(n_pairs)
+        repeats = self._numbered_repeats(repeated["identity"])
         parts = self._threshold(map_stage, counts, repeats)
-        self._finish(reports, parts, counts, sum(len(rows) for rows in repeats.values()), duplicates)
+        self._finish(reports, parts, counts, sum(len(rows) for rows in repeats.values()), n_repeats)
 
     def _staged(self, number: int) -> pa.Table:
         return read_staged(self.staging, number)
 
-    def _dropped_duplicates(self, n_pairs: int) -> dict[int, np.ndarray]:
+    def _repeats(self, map_stage: MapStage, n_pairs: int) -> tuple[dict[str, int], dict[str, np.ndarray]]:
+        """(duplicates by kind, the hashes that come more than once: of the identities, and of the kind that is dropped)."""
+        wanted = ("identity", self.settings["drop_duplicates"])
+        items = [each for kind in KINDS for each in ranges_of_hashes(kind, n_pairs, kind in wanted)]
+        context = RepeatContext(self.staging, len(self.shards))
+        n_repeats: Counter[str] = Counter(dict.fromkeys(DUPLICATES, 0))
+        repeated: dict[str, list[np.ndarray]] = defaultdict(list)
+        results = dict(map_stage(repeats_in_range, context, items))
+        for number, item in enumerate(items):  # ranges in order: what they hold is, too
+            n_again, again = results[number]
+            n_repeats[item.kind] += n_again
+            repeated[item.kind].append(again)
+        return (
+            {kind: n_repeats[kind] for kind in DUPLICATES},
+            {kind: np.concatenate(some) for kind, some in repeated.items()},
+        )
+
+    def _dropped_duplicates(self, repeated: dict[str, np.ndarray]) -> dict[int, np.ndarray]:
         """The rows of each shard that are dropped as duplicates; the first by file name and row stays."""
         kind = self.settings["drop_duplicates"]
         if kind is None:
             return {}
         shards = self.shards
         order = sorted(range(len(shards)), key=lambda n: (shards[n].name, shards[n].start, shards[n].path))
-        return find_duplicates(self._staged, order, n_pairs, kind)
+        return find_duplicates(self._staged, order, kind, repeated[kind])
 
     def _match(self, map_stage: MapStage, workers: int) -> list[dict[str, Any]]:
         n_threads, boundaries, n_old = None if workers == 1 else 1, self.settings["boundaries"], len(self.old_parts)
@@ -354,32 +369,15 @@ class Curation:
                     f"{path}: the text of all {n_pairs:,} records is empty; name another with --text-column"
                 )
 
-    def _repeated_identities(self, n_pairs: int) -> dict[int, dict[int, int]]:
+    def _numbered_repeats(self, again: np.ndarray) -> dict[int, dict[int, int]]:
         """For each shard its rows whose identity another pair had before them, with the number of the occurrence.
 
-        Which pair is the first is a matter of text, address, file name and row, never of the order of the files.
+        Which pair is the first is a matter of text, address, file name and row, never of the order of the files. `again`: the
+        identity hashes that come more than once, ascending; some may be left out, and single.
         """
-        n_passes = max(1, -(-n_pairs // _IDENTITIES_AT_ONCE))
-        again = [np.zeros(0, np.uint64)]
-        for number_of_pass in range(n_passes):
-            bounds = 2**64 * number_of_pass // n_passes, 2**64 * (number_of_pass + 1) // n_passes - 1
-            of_pass = [staged_identities(self.staging, number, *bounds) for number in range(len(self.shards))]
-            ordered = sort_hashes(np.concatenate(of_pass))
-            again.append(np.unique(ordered[1:][ordered[1:] == ordered[:-1]]))
         repeats: dict[int, dict[int, int]] = defaultdict(dict)
-        if any(map(len, again)):
-            self._number_repeats(np.concatenate(again), repeats)
-        return repeats
-
-    def _identities(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(rows, identity hashes) of the pairs of each shard, without those that are left out."""
-        for number in range(len(self.shards)):
-            column = read_staged(self.staging, number).column("identity").to_numpy()
-            rows = np.delete(np.arange(len(column)), self.left_out.get(number, []))
-            yield rows, column[rows] if len(rows) < len(column) else column
-
-    def _number_repeats(self, again: np.ndarray, repeats: dict[int, dict[int, int]]) -> None:
-        """Number the occurrences of the identity hashes `again`, which are ascending; some may be left out, and single."""
+        if not len(again):
+            return repeats
         groups: dict[int, list[tuple[tuple[Any, ...], int, int]]] = defaultdict(list)
         for number, (rows, column) in enumerate(self._identities()):
             places = np.minimum(np.searchsorted(again, column), len(again) - 1)
@@ -399,6 +397,14 @@ class Curation:
             for (_, number, row), occurrence in zip(new, free, strict=False):
                 if occurrence:
                     repeats[number][row] = occurrence
+        return repeats
+
+    def _identities(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(rows, identity hashes) of the pairs of each shard, without those that are left out."""
+        for number in range(len(self.shards)):
+            column = read_staged(self.staging, number).column("identity").to_numpy()
+            rows = np.delete(np.arange(len(column)), self.left_out.get(number, []))
+            yield rows, column[rows] if len(rows) < len(column) else column
 
     def _free_occurrences(self, identity_hash: int) -> Iterator[int]:
         """The numbers (1, 2, ...) under which the old run has told no pair of this identity apart."""

@@ -24,11 +24,11 @@ import xxhash
 
 from metaclip_core.balancing import keep_thresholds
 from metaclip_core.errors import PassedOver, RecordError, RunError
-from metaclip_core.kernels.sorting import sort_hashes
 from metaclip_core.matching import Matcher, Matches
 from metaclip_core.metadata import Metadata
 from metaclip_core.pools import read_shard
 from metaclip_core.pools.record import Shard
+from metaclip_core.repeats import KINDS, hashes_of, write_hashes
 from metaclip_core.selection import Selection
 from metaclip_core.storage import file_digest, write_array, write_atomically, write_json
 from metaclip_core.strings import hash_each
@@ -46,7 +46,6 @@ __all__ = [
     "matches_of",
     "read_counts",
     "read_staged",
-    "staged_identities",
     "staged_matched",
     "threshold_part",
     "told_apart",
@@ -118,13 +117,13 @@ class MatchContext:
 
 
 class Staging:
-    """A matched shard on its way: `staging/NNNNN.arrow`, its identity hashes, sorted, in `NNNNN.identities.npy`, and
-    `NNNNN.json`, written last, to say that they are complete.
+    """A matched shard on its way: `staging/NNNNN.arrow`, its hashes (`repeats`), and `NNNNN.json`, written last, to say
+    that they are complete.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
+        self._folder, self._number = folder, number
         self._arrow, self._marker = folder / f"{number:05d}.arrow", folder / f"{number:05d}.json"
-        self._identities = identities_path(folder, number)
 
     def report(self) -> dict[str, Any] | None:
         """The document of a complete one: pairs, matches, matched and blank pairs, filtered, skipped, located skips."""
@@ -136,7 +135,7 @@ class Staging:
         with write_atomically(self._arrow) as file, pa.ipc.new_file(file, STAGED_SCHEMA) as writer:
             staged = _StagedWriter(writer)
             yield staged
-        write_array(self._identities, sort_hashes(np.concatenate(staged.identities)))
+        write_hashes(self._folder, self._number, {kind: np.concatenate(some) for kind, some in staged.hashes.items()})
 
     def finish(
         self, totals: dict[str, int], log: SkipLog | None = None, filtered: Counter[str] | None = None
@@ -155,11 +154,13 @@ class _StagedWriter:
     def __init__(self, writer: Any) -> None:
         self._writer = writer
         self.totals = {"pairs": 0, "matches": 0, "matched_pairs": 0, "blank_texts": 0}
-        self.identities = [np.zeros(0, np.uint64)]
+        self.hashes = {kind: [np.zeros(0, np.uint64)] for kind in KINDS}
 
     def add(self, batch: pa.RecordBatch) -> None:
         self._writer.write_batch(batch)
-        self.identities.append(batch.column("identity").to_numpy())
+        self.hashes["identity"].append(batch.column("identity").to_numpy())
+        for kind, (hashes, _) in hashes_of(batch).items():
+            self.hashes[kind].append(hashes)
         lengths = pc.list_value_length(batch.column("entry_ids"))
         blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(batch.column("text"))), 0)
         self.totals["pairs"] += batch.num_rows
@@ -191,21 +192,6 @@ def match_shard(context: MatchContext, item: tuple[int, Shard]) -> dict[str, Any
 def _uids(identity: pa.LargeStringArray) -> pa.LargeStringArray:
     is_uid = pc.match_substring_regex(identity, "^[0-9a-fA-F]{32}$")
     return pc.if_else(is_uid, identity, pa.scalar(None, pa.large_string()))
-
-
-def identities_path(staging: Path, number: int) -> Path:
-    return staging / f"{number:05d}.identities.npy"
-
-
-def staged_identities(staging: Path, number: int, lowest: int, highest: int) -> np.ndarray:
-    """A matched shard's identity hashes from `lowest` to `highest`, both included, ascending; only these are read."""
-    path = identities_path(staging, number)
-    try:
-        hashes = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
-        raise RunError(f"{path}: damaged ({error}); delete {number:05d}.json beside it, and run again") from error
-    ends = np.searchsorted(hashes, np.uint64(lowest)), np.searchsorted(hashes, np.uint64(highest), side="right")
-    return hashes[slice(*ends)]
 
 
 def read_staged(staging: Path, number: int) -> pa.Table:

@@ -117,13 +117,9 @@ class Metadata:
 
     def source_lists(self) -> pl.Series:
         """The names of each entry's sources, in the order of `source_names`: list[str] (n,)."""
-        columns = [
-            pl.when((pl.col("mask") & (1 << bit)) != 0).then(pl.lit(name)).otherwise(None).alias(str(bit))
-            for bit, name in enumerate(self.source_names)
-        ]
-        frame = pl.DataFrame({"mask": self.sources})
-        lists = frame.select(pl.concat_list(columns).list.drop_nulls().alias("sources"))
-        return lists["sources"]
+        masks, which = np.unique(self.sources, return_inverse=True)  # few: one a combination of sources
+        lists = [[name for bit, name in enumerate(self.source_names) if int(mask) >> bit & 1] for mask in masks]
+        return pl.Series("sources", lists, dtype=pl.List(pl.String)).gather(which)
 
     def frame(self) -> pl.DataFrame:
         """The table as it is saved: `entry: str`, `sources: list[str]`."""

@@ -122,7 +122,7 @@ def test_twins_without_an_address_are_told_apart_in_any_order(tmp_path: Path, me
 def test_repeated_ids_in_several_passes(tmp_path: Path, metadata: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "a.jsonl", some_pairs(400))
     whole = curate(tmp_path / "a.jsonl", metadata, tmp_path / "whole")
-    monkeypatch.setattr("metaclip_core.curation._IDENTITIES_AT_ONCE", 37)
+    monkeypatch.setattr("metaclip_core.repeats._AT_ONCE", 37)
     assert contents(curate(tmp_path / "a.jsonl", metadata, tmp_path / "passes").path) == contents(whole.path)
 
 

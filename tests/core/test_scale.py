@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import xxhash
 
-from metaclip_core import curation
+from metaclip_core import curation, repeats
 from metaclip_core.curation import curate
 from metaclip_core.run import Run
 
@@ -45,7 +45,7 @@ def test_counts_added_up_in_groups_are_the_counts(tmp_path: Path, monkeypatch: p
 def test_repeated_ids_are_told_apart_whatever_the_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(curation, "_IDENTITIES_AT_ONCE", at_once)
+    monkeypatch.setattr(repeats, "_AT_ONCE", at_once)
     run = make(tmp_path, "run", [0, 1, 2, 3, 4])
     assert run.totals["repeated_ids"] == 3
     pairs = by_identity(run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_core import duplicates
+from metaclip_core import repeats
 from metaclip_core.cli import main
 from metaclip_core.curation import curate
-from metaclip_core.duplicates import DUPLICATES, count_duplicates, find_duplicates
+from metaclip_core.duplicates import DUPLICATES, find_duplicates
 from metaclip_core.errors import PoolError, SettingsError
 from metaclip_core.languages import language_of_each
 from metaclip_core.run import open_run
@@ -156,22 +157,27 @@ PAIRS = st.tuples(st.sampled_from(["a", "b", "", "a\0"]), st.sampled_from(["u", 
 
 
 @settings(max_examples=80, derandomize=True, deadline=None)
-@given(shards=st.lists(st.lists(PAIRS, max_size=8), min_size=1, max_size=4), passes=st.integers(1, 3))
-def test_duplicates_against_a_plain_search(shards: list[list[tuple[str, str | None]]], passes: int) -> None:
+@given(shards=st.lists(st.lists(PAIRS, max_size=8), min_size=1, max_size=4), at_once=st.integers(1, 40))
+def test_duplicates_against_a_plain_search(shards: list[list[tuple[str, str | None]]], at_once: int) -> None:
     schema = pa.schema([("text", pa.large_string()), ("url", pa.large_string())])
     tables = [pa.table({"text": [t for t, _ in rows], "url": [u for _, u in rows]}, schema=schema) for rows in shards]
     rows = [row for shard in shards for row in shard]
     starts = np.cumsum([0, *(len(shard) for shard in shards)])
-    patched, duplicates._AT_ONCE = duplicates._AT_ONCE, max(1, len(rows) // passes)
-    try:
-        counts = count_duplicates(tables.__getitem__, len(shards), len(rows))
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(repeats, "_AT_ONCE", at_once)
+        staging = Path(folder)
+        for number, table in enumerate(tables):
+            hashes = repeats.hashes_of(table)
+            repeats.write_hashes(staging, number, {kind: some for kind, (some, _) in hashes.items()})
         for kind in DUPLICATES:
             expected = plain_duplicates(rows, kind)
-            assert counts[kind] == len(expected)
-            found = find_duplicates(tables.__getitem__, range(len(shards)), len(rows), kind)
+            ranges = list(repeats.ranges_of_hashes(kind, len(rows), which=True))
+            assert len(ranges) == max(1, -(-len(rows) // at_once))
+            context = repeats.RepeatContext(staging, len(shards))
+            numbers, again = zip(*(repeats.repeats_in_range(context, each) for each in ranges), strict=True)
+            assert sum(numbers) == len(expected)
+            found = find_duplicates(tables.__getitem__, range(len(shards)), kind, np.concatenate(again))
             assert sorted(int(starts[n]) + row for n, where in found.items() for row in where.tolist()) == expected
-    finally:
-        duplicates._AT_ONCE = patched
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,102 @@
+"""Which pairs of a pool repeat one another: by hashes that each shard keeps in order, looked through range by range.
+
+While a shard is matched, the hashes of each kind are written, ascending, into `staging/NNNNN.KIND.npy`. Equal hashes of the
+whole pool lie in the same range of them, so the ranges are tasks that depend on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from metaclip_core.errors import RunError
+from metaclip_core.kernels.sorting import sort_hashes
+from metaclip_core.storage import write_array
+from metaclip_core.strings import hash_each, to_arrow_strings
+
+__all__ = [
+    "KINDS",
+    "RangeOfHashes",
+    "RepeatContext",
+    "hashes_of",
+    "ranges_of_hashes",
+    "repeats_in_range",
+    "write_hashes",
+]
+
+KINDS = ("identity", "pair", "url", "text")
+"""`identity`; `text`, the same text; `url`, the same address; `pair`, both. A pair without an address has but two."""
+
+_AT_ONCE = 2**24  # hashes of a range, about: 128 MB, and as much again to sort them
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no bit of the address's hash is lost
+
+
+def hashes_of(pairs: pa.RecordBatch | pa.Table) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By kind (but for the identity) XXH64 of what two such pairs share, uint64, and the rows that have it, int64.
+
+    `pairs` has the columns `text` and `url`.
+    """
+    texts = hash_each(to_arrow_strings(pairs.column("text")))
+    rows = np.flatnonzero(pc.is_valid(pairs.column("url")).to_numpy(zero_copy_only=False))
+    urls = hash_each(to_arrow_strings(pairs.column("url").drop_null()))
+    return {"pair": (urls * _MIX ^ texts[rows], rows), "url": (urls, rows), "text": (texts, np.arange(len(texts)))}
+
+
+def hashes_path(staging: Path, number: int, kind: str) -> Path:
+    return staging / f"{number:05d}.{kind}.npy"
+
+
+def write_hashes(staging: Path, number: int, hashes: Mapping[str, np.ndarray]) -> None:
+    """A shard's hashes by kind, in any order; the arrays are used up."""
+    for kind, some in hashes.items():
+        write_array(hashes_path(staging, number, kind), sort_hashes(some))
+
+
+@dataclass(frozen=True)
+class RepeatContext:
+    """What every worker needs: where the hashes are, and of how many shards."""
+
+    staging: Path
+    n_shards: int
+
+
+@dataclass(frozen=True)
+class RangeOfHashes:
+    """The hashes of a kind from `lowest` to `highest`, both included; whether to tell `which` are repeated."""
+
+    kind: str
+    lowest: int
+    highest: int
+    which: bool
+
+
+def ranges_of_hashes(kind: str, n_pairs: int, which: bool) -> Iterator[RangeOfHashes]:
+    """All hashes of a kind, in ranges that a task can hold."""
+    n_ranges = max(1, -(-n_pairs // _AT_ONCE))
+    for number in range(n_ranges):
+        yield RangeOfHashes(kind, 2**64 * number // n_ranges, 2**64 * (number + 1) // n_ranges - 1, which)
+
+
+def repeats_in_range(context: RepeatContext, item: RangeOfHashes) -> tuple[int, np.ndarray]:
+    """(pairs that repeat an earlier one, the hashes that come more than once: uint64, ascending, where asked for)."""
+    parts = [_in_range(hashes_path(context.staging, number, item.kind), item) for number in range(context.n_shards)]
+    ordered = sort_hashes(np.concatenate(parts))
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    return len(again), np.unique(again) if item.which else again[:0]
+
+
+def _in_range(path: Path, item: RangeOfHashes) -> np.ndarray:
+    """Only these are read."""
+    try:
+        hashes = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        marker = f"{path.name.partition('.')[0]}.json"
+        raise RunError(f"{path}: damaged ({error}); delete {marker} beside it, and run again") from error
+    first, last = np.uint64(item.lowest), np.uint64(item.highest)
+    return hashes[np.searchsorted(hashes, first) : np.searchsorted(hashes, last, side="right")]
