@@ -52,10 +52,11 @@ def hashes_path(staging: Path, number: int, kind: str) -> Path:
     return staging / f"{number:05d}.{kind}.npy"
 
 
-def write_hashes(staging: Path, number: int, hashes: Mapping[str, np.ndarray]) -> None:
-    """A shard's hashes by kind, in any order; the arrays are used up."""
+def write_hashes(staging: Path, number: int, hashes: Mapping[str, np.ndarray]) -> list[Path]:
+    """Write a shard's hashes by kind, in any order, which are used up; the files are not `durable`."""
     for kind, some in hashes.items():
-        write_array(hashes_path(staging, number, kind), sort_hashes(some))
+        write_array(hashes_path(staging, number, kind), sort_hashes(some), durable=False)
+    return [hashes_path(staging, number, kind) for kind in hashes]
 
 
 @dataclass(frozen=True)

@@ -66,10 +66,11 @@ def make_folder(path: Path) -> None:
 
 
 @contextmanager
-def write_atomically(path: Path) -> Iterator[BinaryIO]:
+def write_atomically(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """A file to write that appears under `path` when the block ends without an error, complete and on the disk.
 
-    Readers see the old file or the new one, never a part of it, whenever the process or the machine dies. Raises
+    Readers see the old file or the new one, never a part of it, whenever the process or the machine dies; one that isn't
+    `durable` is as safe from the process's death, but not waited for: a machine that dies may leave it damaged. Raises
     StorageError when it can't be written; what it had written is removed.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -77,8 +78,9 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
         try:
             with temporary.open("wb") as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -97,13 +99,13 @@ def write_json(path: Path, value: Any) -> None:
         file.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
 
 
-def write_array(path: Path, array: np.ndarray) -> None:
-    """Write an array atomically as .npy.
+def write_array(path: Path, array: np.ndarray, *, durable: bool = True) -> None:
+    """Write an array as .npy; see `write_atomically`.
 
     Not by `np.save`, which hides from a full disk's error which one it is.
     """
     array = np.ascontiguousarray(array)
-    with write_atomically(path) as file:
+    with write_atomically(path, durable=durable) as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
         file.write(array.reshape(-1).view(np.uint8).data)
 

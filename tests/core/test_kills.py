@@ -21,7 +21,7 @@ from .conftest import Command
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups here")
 
-N_FILES = 24 * 3 + 3  # staged files and their markers, parts; the plan, two tables
+N_FILES = 24 * 7 + 3  # six staged files a shard, parts; the plan, two tables
 
 
 def wait_for_files(process: subprocess.Popen[str], folder: Path, n_files: int) -> None:
@@ -103,6 +103,25 @@ def test_what_is_left_of_a_write_is_removed(
         "staging/.00023.arrow.77.tmp",
     ):
         (out / name).write_bytes(b"half of it")
+    assert metaclip(*again).status == 0
+    assert_whole(out, undisturbed)
+
+
+@pytest.mark.parametrize(("kind", "left"), [("arrow", 0.0), ("arrow", 0.5), ("text.npy", 0.0), ("json", 0.5)])
+def test_staged_files_that_a_dead_machine_left_damaged_are_made_again(
+    many_shards: Path, undisturbed: dict[str, bytes], metaclip: Command, tmp_path: Path, kind: str, left: float
+) -> None:
+    """Cut, or of full length and all zeros: what a file system may show of a file that had not reached the disk."""
+    out = tmp_path / "run"
+    again = curate_arguments(many_shards, out)
+    process = start(*again)
+    wait_for_files(process, out, 30)
+    kill_group(process)
+    staged = sorted((out / "staging").glob(f"0*.{kind}"))[:2]
+    assert staged
+    for path in staged:
+        content = path.read_bytes()
+        path.write_bytes(content[: int(len(content) * left)] or bytes(len(content)))
     assert metaclip(*again).status == 0
     assert_whole(out, undisturbed)
 
