@@ -11,11 +11,10 @@ A run that was killed goes on from the files that are complete.
 from __future__ import annotations
 
 import json
-import os
 import platform
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import chain, count
 from pathlib import Path
@@ -31,7 +30,7 @@ from metaclip_core import __version__
 from metaclip_core.balancing import check_seed
 from metaclip_core.duplicates import DUPLICATES, check_duplicates, find_duplicates
 from metaclip_core.engines import MapStage, engine_named
-from metaclip_core.errors import PoolError, RunError, SettingsError
+from metaclip_core.errors import PoolError, RunError, SettingsError, StorageError
 from metaclip_core.index import INDEX_FOLDER
 from metaclip_core.matching import BOUNDARIES
 from metaclip_core.metadata import Metadata, load_metadata
@@ -59,12 +58,17 @@ from metaclip_core.stages import (
 )
 from metaclip_core.storage import (
     file_digest,
+    json_bytes,
     make_folder,
+    move,
+    names_in,
+    remove_folder,
     remove_leftovers,
     storage_errors,
     write_atomically,
     write_json,
 )
+from metaclip_core.store import Place, StorePath, place_of
 
 __all__ = ["Curation", "curate", "curate_into", "described_inputs"]
 
@@ -132,11 +136,37 @@ def curate_into(out: str | Path, job: Curation, *, engine: str, workers: int, ov
     if workers < 1:
         raise SettingsError(f"workers must be 1 or more, got {workers}")
     start_workers = engine_named(engine)
-    folder = Path(out)
-    if job.old is not None and job.old.path.resolve() == folder.resolve():
+    folder = place_of(out)
+    if job.old is not None and _is_same(job.old.place, folder):
         raise SettingsError(f"{folder}: the larger run needs a folder of its own; choose another --out")
+    if isinstance(folder, StorePath) and folder.protocol == "memory" and (workers > 1 or engine != "local"):
+        raise SettingsError(f"{folder}: only this process sees its memory; use one worker of the local engine")
     _refuse_strangers(folder)
     make_folder(folder)
+    with _alone_in(folder):
+        if overwrite:
+            _begin_anew(folder)
+        elif _is_finished(folder, job.settings):
+            _tidy(folder)
+            return open_run(folder)
+        job.claim(folder, overwrite)
+        with start_workers(workers) as map_stage:
+            job.run(map_stage, workers)
+    return open_run(folder)
+
+
+def _is_same(place: Place, other: Place) -> bool:
+    if isinstance(place, Path) and isinstance(other, Path):
+        return place.resolve() == other.resolve()
+    return place == other
+
+
+@contextmanager
+def _alone_in(folder: Place) -> Iterator[None]:
+    """Hold the folder's lock. A store has none, see `Curation.claim`."""
+    if isinstance(folder, StorePath):
+        yield
+        return
     with storage_errors(folder):
         lock = FileLock(folder / ".lock")
         try:
@@ -146,16 +176,9 @@ def curate_into(out: str | Path, job: Curation, *, engine: str, workers: int, ov
                 f"{folder}: another process is curating into it; wait for it, or choose another --out"
             ) from error
     try:
-        if overwrite:
-            _begin_anew(folder)
-        elif _is_finished(folder, job.settings):
-            _tidy(folder)
-            return open_run(folder)
-        with start_workers(workers) as map_stage:
-            job.run(folder, map_stage, workers)
+        yield
     finally:
         lock.release()
-    return open_run(folder)
 
 
 def described_inputs(shards: Sequence[Shard]) -> list[dict[str, Any]]:
@@ -183,18 +206,15 @@ def _comparable(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, "inputs": inputs}
 
 
-def _refuse_strangers(folder: Path) -> None:
+def _refuse_strangers(folder: Place) -> None:
     """Raises RunError when the folder holds something and no run: nothing is written or removed there."""
-    if not folder.is_dir():
-        return
-    with storage_errors(folder):
-        names = {path.name for path in folder.iterdir()}
+    names = names_in(folder)
     strangers = sorted(name for name in names if name != ".lock" and not name.endswith(".tmp"))
     if strangers and names.isdisjoint({"manifest.json", "plan.json"}):
         raise RunError(f"{folder}: not empty and no run ({strangers[0]!r} is in it); choose another --out")
 
 
-def _is_finished(folder: Path, settings: dict[str, Any]) -> bool:
+def _is_finished(folder: Place, settings: dict[str, Any]) -> bool:
     """Whether the folder is a finished run of these settings. Raises RunError when it is a run of others."""
     way_out = "use --overwrite to begin anew, or choose another --out"
     new = _comparable(settings)
@@ -217,26 +237,26 @@ def _is_finished(folder: Path, settings: dict[str, Any]) -> bool:
     return False
 
 
-def _tidy(folder: Path) -> None:
+def _tidy(folder: Place) -> None:
     """Remove what only an unfinished run needs; called again for a run that was killed right after its manifest."""
     with storage_errors(folder):
         (folder / "plan.json").unlink(missing_ok=True)
-    shutil.rmtree(folder / "staging", ignore_errors=True)
+    with suppress(StorageError):
+        remove_folder(folder / "staging")
 
 
-def _begin_anew(folder: Path) -> None:
+def _begin_anew(folder: Place) -> None:
     """Remove what a run wrote, and nothing else.
 
     Killed anywhere in it, it leaves an unfinished run: the manifest becomes the plan, which the new plan replaces.
     """
+    if (folder / "manifest.json").exists():
+        move(folder / "manifest.json", folder / "plan.json")
     with storage_errors(folder):
-        if (folder / "manifest.json").exists():
-            os.replace(folder / "manifest.json", folder / "plan.json")
         for name in TABLES:
             (folder / name).unlink(missing_ok=True)
-        for name in ("staging", "parts", "embeddings", INDEX_FOLDER):
-            if (folder / name).exists():
-                shutil.rmtree(folder / name)
+    for name in ("staging", "parts", "embeddings", INDEX_FOLDER):
+        remove_folder(folder / name)
 
 
 class Curation:
@@ -259,11 +279,21 @@ class Curation:
         self.shards: list[Shard | OldPart] = [*self.old_parts, *shards]
         self.left_out: dict[int, np.ndarray] = {}  # the rows of a shard that are dropped as duplicates
 
-    def run(self, folder: Path, map_stage: MapStage, workers: int) -> None:
-        """Write the run directory, or what is missing of it."""
+    def claim(self, folder: Place, overwrite: bool) -> None:
+        """Write the plan, which says what the folder becomes.
+
+        In a store, where nothing can be locked, of two processes that begin at once with other settings one is refused. Two
+        of the same settings write the same bytes.
+        """
         self.folder, self.staging, self.parts = folder, folder / "staging", folder / "parts"
         plan = {"format_version": FORMAT_VERSION, "settings": self.settings, "shards": [asdict(s) for s in self.shards]}
-        write_json(self.folder / "plan.json", plan)
+        path = folder / "plan.json"
+        if isinstance(path, StorePath) and not overwrite and not path.create(json_bytes(plan)):
+            _is_finished(folder, self.settings)  # raises where it is another's
+        write_json(path, plan)
+
+    def run(self, map_stage: MapStage, workers: int) -> None:
+        """Write the run directory that is claimed, or what is missing of it."""
         for each in (self.folder, self.staging, self.parts):
             make_folder(each)
             remove_leftovers(each)
@@ -435,7 +465,7 @@ class Curation:
         for name, frame in frames.items():
             with write_atomically(self.folder / name) as file:
                 frame.write_parquet(file, compression="zstd")
-            tables[name] = file_digest(self.folder / name)
+                tables[name] = file_digest(file)
         before = None if self.old is None else self.old.manifest
         filtered = Counter(before["filtered"] if before else {})
         for report in reports:
@@ -486,5 +516,7 @@ class Curation:
                 for shard, part in zip(self.shards, parts, strict=True)
             ],
         }
+        if isinstance(self.folder, StorePath) and _is_finished(self.folder, self.settings):
+            return  # by another process; raises where one has begun something else in its place
         write_json(self.folder / "manifest.json", manifest)
         _tidy(self.folder)

@@ -51,7 +51,7 @@ def append_shards(
     known = {(file["name"], file["fingerprint"]) for file in old["inputs"]}
     for file in inputs:
         if (file["name"], file["fingerprint"]) in known:
-            raise PoolError(f"{file['path']}: the run {run.path} has this file already")
+            raise PoolError(f"{file['path']}: the run {run.place} has this file already")
     settings = {**old, "inputs": [*old["inputs"], *inputs]}
     job = Curation(settings, shards, _metadata_of(run), selection, log, old=run, on_progress=on_progress)
     return curate_into(out, job, engine=engine, workers=workers, overwrite=overwrite)
@@ -76,14 +76,14 @@ def add_entries(
     metadata = _metadata_of(run, *files)
     settings = {**run.manifest["settings"], "metadata": metadata.fingerprint}
     if settings == run.manifest["settings"]:
-        raise MetadataError(f"{run.path}: has all of these entries, with these sources, already")
+        raise MetadataError(f"{run.place}: has all of these entries, with these sources, already")
     job = Curation(settings, [], metadata, _selection_of(run), _log_of(run), old=run, on_progress=on_progress)
     return curate_into(out, job, engine=engine, workers=workers, overwrite=overwrite)
 
 
 def _metadata_of(run: Run, *files: SourcePath) -> Metadata:
     """The run's metadata, and that of further files; the run's own files are named, not its table."""
-    metadata = load_metadata(run.path / "entries.parquet", *files)
+    metadata = load_metadata(run.table_path("entries.parquet"), *files)
     first = tuple(MetadataFile(**file) for file in run.manifest["metadata"]["files"])
     return replace(metadata, files=(*first, *metadata.files[1:]))
 

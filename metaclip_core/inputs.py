@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from metaclip_core.errors import MetaclipError
 
-__all__ = ["base_name", "full_path", "input_errors", "is_remote", "open_input", "open_unpacked"]
+__all__ = ["base_name", "client_errors", "full_path", "input_errors", "is_remote", "open_input", "open_unpacked"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _GZIP_MAGIC, _BZIP2_MAGIC = b"\x1f\x8b", b"BZh"
@@ -43,14 +43,32 @@ def open_input(path: str | Path) -> BinaryIO:
         return open(path, "rb")
     import fsspec
 
-    try:
+    with client_errors(path):
         return cast(BinaryIO, fsspec.open(str(path), "rb").open())
+
+
+@contextmanager
+def client_errors(url: str | Path) -> Iterator[None]:
+    """Turn what a protocol's client raises, each has errors of its own, into OSError."""
+    try:
+        yield
     except OSError:
         raise
-    except (ImportError, ValueError) as error:  # no package for the protocol (s3fs, gcsfs), or no such protocol
+    except ImportError as error:  # no package for the protocol
+        raise OSError(f"{error}{_how_to_install(str(url))}") from error
+    except ValueError as error:  # no such protocol
         raise OSError(str(error)) from error
-    except Exception as error:  # each protocol's client has errors of its own
+    except Exception as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
+
+
+def _how_to_install(url: str) -> str:
+    """What to do about a protocol that fsspec leaves to another package, such as s3fs."""
+    from fsspec.registry import known_implementations
+
+    known = known_implementations.get(url.partition("://")[0].lower(), {})
+    package = known.get("class", "").partition(".")[0]
+    return f": pip install {package}" if package not in ("", "fsspec") else ""
 
 
 def open_unpacked(path: str | Path, on_bytes: Callable[[int], Any] | None = None) -> BinaryIO:

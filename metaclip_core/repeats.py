@@ -6,9 +6,10 @@ whole pool lie in the same range of them, so the ranges are tasks that depend on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,8 @@ import pyarrow.compute as pc
 
 from metaclip_core.errors import RunError
 from metaclip_core.kernels.sorting import sort_hashes
-from metaclip_core.storage import write_array
+from metaclip_core.storage import read_array, write_array
+from metaclip_core.store import Place, StorePath
 from metaclip_core.strings import hash_each, to_arrow_strings
 
 __all__ = [
@@ -34,6 +36,8 @@ KINDS = ("identity", "pair", "url", "text")
 
 _AT_ONCE = 2**24  # hashes of a range, about: 128 MB, and as much again to sort them
 
+_NPY_HEADER = 128  # bytes before the hashes in a file of `write_array`
+
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no bit of the address's hash is lost
 
 
@@ -48,22 +52,24 @@ def hashes_of(pairs: pa.RecordBatch | pa.Table) -> dict[str, tuple[np.ndarray, n
     return {"pair": (urls * _MIX ^ texts[rows], rows), "url": (urls, rows), "text": (texts, np.arange(len(texts)))}
 
 
-def hashes_path(staging: Path, number: int, kind: str) -> Path:
+def hashes_path(staging: Place, number: int, kind: str) -> Place:
     return staging / f"{number:05d}.{kind}.npy"
 
 
-def write_hashes(staging: Path, number: int, hashes: Mapping[str, np.ndarray]) -> list[Path]:
-    """Write a shard's hashes by kind, in any order, which are used up; the files are not `durable`."""
-    for kind, some in hashes.items():
-        write_array(hashes_path(staging, number, kind), sort_hashes(some), durable=False)
-    return [hashes_path(staging, number, kind) for kind in hashes]
+def write_hashes(staging: Place, number: int, hashes: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Write a shard's hashes by kind, in any order, which are used up; the files are not `durable`.
+
+    Returns the digest of each by its name.
+    """
+    paths = {kind: hashes_path(staging, number, kind) for kind in hashes}
+    return {paths[kind].name: write_array(paths[kind], sort_hashes(hashes[kind]), durable=False) for kind in hashes}
 
 
 @dataclass(frozen=True)
 class RepeatContext:
     """What every worker needs: where the hashes are, and of how many shards."""
 
-    staging: Path
+    staging: Place
     n_shards: int
 
 
@@ -92,12 +98,29 @@ def repeats_in_range(context: RepeatContext, item: RangeOfHashes) -> tuple[int, 
     return len(again), np.unique(again) if item.which else again[:0]
 
 
-def _in_range(path: Path, item: RangeOfHashes) -> np.ndarray:
-    """Only these are read."""
+def _in_range(path: Place, item: RangeOfHashes) -> np.ndarray:
+    """Only these are read; of a file in a store a little more."""
     try:
-        hashes = np.load(path, mmap_mode="r")
+        hashes = _near_range(path, item) if isinstance(path, StorePath) else read_array(path)
     except (OSError, ValueError, EOFError) as error:
         marker = f"{path.name.partition('.')[0]}.json"
         raise RunError(f"{path}: damaged ({error}); delete {marker} beside it, and run again") from error
     first, last = np.uint64(item.lowest), np.uint64(item.highest)
     return hashes[np.searchsorted(hashes, first) : np.searchsorted(hashes, last, side="right")]
+
+
+def _near_range(path: StorePath, item: RangeOfHashes) -> np.ndarray:
+    """The hashes of a range and some beside them, ascending.
+
+    Hashes are spread evenly, so their places are known up to chance; all are read where that is wrong, as where many are
+    the same.
+    """
+    n = (path.size() - _NPY_HEADER) // 8
+    margin = 8 * math.isqrt(n) + 64
+    start = max(0, n * item.lowest // 2**64 - margin)
+    stop = min(n, n * item.highest // 2**64 + margin)
+    if start > 0 or stop < n:
+        hashes = np.frombuffer(path.read_range(_NPY_HEADER + 8 * start, _NPY_HEADER + 8 * stop), np.uint64)
+        if (start == 0 or int(hashes[0]) < item.lowest) and (stop == n or int(hashes[-1]) > item.highest):
+            return hashes
+    return read_array(path)

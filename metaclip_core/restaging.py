@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from metaclip_core.matching import Matcher, Matches
 from metaclip_core.metadata import Metadata
 from metaclip_core.run import Run
 from metaclip_core.stages import STAGED_SCHEMA, Staging, matches_of
+from metaclip_core.store import Place, place_of
 
 __all__ = ["OldPart", "RestageContext", "old_parts", "restage_part"]
 
@@ -33,7 +33,7 @@ def old_parts(run: Run) -> list[OldPart]:
     """The parts of a run, in order."""
     return [
         OldPart(str(path), part["shard"], part["start"])
-        for path, part in zip(run.part_paths, run.manifest["parts"], strict=True)
+        for path, part in zip(run.part_places, run.manifest["parts"], strict=True)
     ]
 
 
@@ -44,7 +44,7 @@ class RestageContext:
     metadata: Metadata
     n_matched: int
     boundaries: str
-    staging: Path
+    staging: Place
     n_threads: int | None
 
     @cached_property
@@ -71,7 +71,7 @@ def restage_part(context: RestageContext, item: tuple[int, OldPart]) -> dict[str
     if report := staging.report():
         return report
     try:
-        with staging.writer() as staged, pq.ParquetFile(part.path) as file:
+        with staging.writer() as staged, place_of(part.path).open("rb") as source, pq.ParquetFile(source) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns=STAGED_SCHEMA.names).cast(STAGED_SCHEMA)
                 for batch in table.combine_chunks().to_batches():

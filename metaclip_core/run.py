@@ -1,4 +1,7 @@
-"""A finished run: a directory that holds every pair with its matches and keep_t (docs/run-directory.md)."""
+"""A finished run: a directory that holds every pair with its matches and keep_t (docs/run-directory.md).
+
+It may lie in a store: then its files are copied to this machine when they are first asked for (`mirror`).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ from metaclip_core.errors import MEND, RunError, SettingsError
 from metaclip_core.index import Index, open_index
 from metaclip_core.matching import Matches
 from metaclip_core.metadata.table import enabled_entries, source_masks
-from metaclip_core.storage import file_digest
+from metaclip_core.mirror import fetch, mirror_folder
+from metaclip_core.progress import OnProgress
+from metaclip_core.storage import is_as_described, write_atomically
+from metaclip_core.store import Place, StoreError, StorePath, place_of
 from metaclip_core.strings import hash_each
 
 __all__ = ["FORMAT_VERSION", "TABLES", "Run", "open_run"]
@@ -38,10 +44,19 @@ VERIFY_BYTES = 2**31
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run, opened by `open_run`. Arrays per pair are in the order of `pairs`, per entry in that of `entries`."""
+    """A finished run, opened by `open_run`. Arrays per pair are in the order of `pairs`, per entry in that of `entries`.
+
+    `path`: its folder; of a run in a `store` that of its copy on this machine.
+    """
 
     path: Path
     manifest: dict[str, Any]
+    store: StorePath | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where the run is, for people and for other machines: the folder, or the URL in its store."""
+        return self.store or self.path
 
     @property
     def name(self) -> str:
@@ -72,18 +87,47 @@ class Run:
         return tuple(self.manifest["metadata"]["sources"])
 
     @property
+    def part_places(self) -> list[Place]:
+        """Where the parts are, also for other machines."""
+        return [self.place / "parts" / part["name"] for part in self.manifest["parts"]]
+
+    @cached_property
     def part_paths(self) -> list[Path]:
-        return [self.path / "parts" / part["name"] for part in self.manifest["parts"]]
+        """The parts on this machine."""
+        return self._files(*(f"parts/{part['name']}" for part in self.manifest["parts"]))
+
+    def table_path(self, name: str) -> Path:
+        """One of TABLES on this machine."""
+        return self._files(name)[0]
 
     @cached_property
     def entries(self) -> pl.DataFrame:
         """`entry: str, sources: list[str], count: int64`, a row an entry; the row number is the entry's id."""
-        return _read_table(self.path / "entries.parquet")
+        return _read_table(self.table_path("entries.parquet"))
 
     @cached_property
     def skipped(self) -> pl.DataFrame:
         """The records that were skipped: `path, place, reason, detail`."""
-        return _read_table(self.path / "skipped.parquet")
+        return _read_table(self.table_path("skipped.parquet"))
+
+    def _files(self, *names: str, on_progress: OnProgress | None = None) -> list[Path]:
+        """Files of the run on this machine. Raises RunError, StorageError."""
+        if self.store is not None:
+            described = _described(self.manifest)
+            wanted = {name: described[name] for name in names}
+            check_content = _is_small(described)
+            fetch(self.store, self.path, wanted, check_content=check_content, on_progress=on_progress)
+        return [self.path / name for name in names]
+
+    def fetch(self, on_progress: OnProgress | None = None) -> None:
+        """Copy what is missing of a run in a store to this machine: `path` then is a run directory like any other.
+
+        Raises RunError, StorageError.
+        """
+        if self.store is not None:
+            self._files(*_described(self.manifest), on_progress=on_progress)
+            with write_atomically(self.path / "manifest.json") as file:
+                file.write((self.store / "manifest.json").read_bytes())
 
     @cached_property
     def source_masks(self) -> np.ndarray:
@@ -179,17 +223,23 @@ def _read_table(path: Path) -> pl.DataFrame:
         return pl.read_parquet(path)
 
 
-def open_run(path: str | Path) -> Run:
-    """Open a run directory. Raises RunError when it is none, unfinished, of another version, or not what was written."""
-    folder = Path(path)
+def open_run(path: str | Path | StorePath) -> Run:
+    """Open a run directory, or a run in a store by its URL.
+
+    Raises RunError when it is none, unfinished, of another version, or not what was written.
+    """
+    folder = place_of(path)
     try:
         return _open(folder)
+    except StoreError as error:
+        raise RunError(str(error)) from error
     except OSError as error:
         raise RunError(f"{folder}: can't be read: {error.strerror or error}") from error
 
 
-def _open(folder: Path) -> Run:
-    if not folder.is_dir():
+def _open(folder: Place) -> Run:
+    stored = folder.sizes() if isinstance(folder, StorePath) else {}
+    if not (folder.is_dir() if isinstance(folder, Path) else stored):
         raise RunError(f"{folder}: no such folder; `metaclip curate ... --out {folder}` makes a run")
     manifest_path = folder / "manifest.json"
     if not manifest_path.exists():
@@ -206,32 +256,51 @@ def _open(folder: Path) -> Run:
             f"{manifest_path}: a run of format version {version}, this program reads {FORMAT_VERSION}; "
             "curate again with --overwrite, or use the release that wrote it"
         )
-    run = Run(folder, manifest)
-    _verify(run)
-    return run
+    _check_manifest(manifest, manifest_path)
+    files = _described(manifest)
+    if isinstance(folder, Path):
+        _check_files(folder, files)
+        return Run(folder, manifest)
+    for name, described in files.items():
+        if name not in stored:
+            raise RunError(f"{folder / name}: missing, the run is incomplete; {MEND}")
+        if stored[name] != described["size_bytes"]:
+            raise RunError(f"{folder / name}: altered since the run was written; {MEND}")
+    return Run(mirror_folder(folder, str(manifest["fingerprint"])), manifest, folder)
 
 
-def _verify(run: Run) -> None:
-    """Raises RunError when a file is missing or is not the one that the manifest names."""
-    manifest_path = run.path / "manifest.json"
+def _described(manifest: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The size and the digest of each file of a run but its manifest, by name."""
+    return manifest["tables"] | {f"parts/{part['name']}": part for part in manifest["parts"]}
+
+
+def _is_small(files: dict[str, dict[str, Any]]) -> bool:
+    return sum(int(file["size_bytes"]) for file in files.values()) <= VERIFY_BYTES
+
+
+def _check_manifest(manifest: dict[str, Any], path: Place) -> None:
+    """Raises RunError when something is missing in it, or contradicts itself."""
+    run = Run(Path(), manifest)
     try:
-        expected = {name: run.manifest["tables"][name] for name in TABLES} | run.manifest["tables"]
-        expected |= {f"parts/{part['name']}": part for part in run.manifest["parts"]}
-        sizes = {name: int(file["size_bytes"]) for name, file in expected.items()}
-        digests = {name: str(file["xxh3_128"]) for name, file in expected.items()}
-        rows = sum(part["rows"] for part in run.manifest["parts"])
+        _ = [manifest["tables"][name] for name in TABLES]
+        _ = [(int(file["size_bytes"]), str(file["xxh3_128"])) for file in _described(manifest).values()]
+        rows = sum(part["rows"] for part in manifest["parts"])
         totals = {name: int(run.totals[name]) for name in TOTALS}
-        _ = run.fingerprint, run.seed, run.source_names, dict(run.manifest["skipped"])
-        _ = {name: run.manifest["metadata"][name] for name in ("entries", "files", "dropped", "never_matches")}
+        _ = run.fingerprint, run.seed, run.source_names, dict(manifest["skipped"])
+        _ = [manifest["metadata"][name] for name in ("entries", "files", "dropped", "never_matches")]
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise RunError(f"{manifest_path}: incomplete ({what}); {MEND}") from error
+        raise RunError(f"{path}: incomplete ({what}); {MEND}") from error
     if rows != totals["pairs"]:
-        raise RunError(f"{manifest_path}: its parts hold {rows:,} pairs, not {totals['pairs']:,} as it says; {MEND}")
-    check_content = sum(sizes.values()) <= VERIFY_BYTES
-    for name, size in sizes.items():
-        path = run.path / name
+        raise RunError(f"{path}: its parts hold {rows:,} pairs, not {totals['pairs']:,} as it says; {MEND}")
+
+
+def _check_files(folder: Path, files: dict[str, dict[str, Any]]) -> None:
+    """Raises RunError when a file is missing or is not the one that the manifest names."""
+    check_content = _is_small(files)
+    for name, described in files.items():
+        path = folder / name
         if not path.exists():
             raise RunError(f"{path}: missing, the run is incomplete; {MEND}")
-        if path.stat().st_size != size or (check_content and file_digest(path)["xxh3_128"] != digests[name]):
+        if not is_as_described(path, described, check_content=check_content):
             raise RunError(f"{path}: altered since the run was written; {MEND}")

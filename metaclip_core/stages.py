@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,16 @@ from metaclip_core.pools import read_shard
 from metaclip_core.pools.record import Shard
 from metaclip_core.repeats import KINDS, hashes_of, write_hashes
 from metaclip_core.selection import Selection
-from metaclip_core.storage import file_digest, write_array, write_atomically, write_json
+from metaclip_core.storage import (
+    file_digest,
+    is_as_described,
+    mapped,
+    read_array,
+    write_array,
+    write_atomically,
+    write_json,
+)
+from metaclip_core.store import Place
 from metaclip_core.strings import hash_each
 
 __all__ = [
@@ -104,7 +112,7 @@ class MatchContext:
     metadata: Metadata
     boundaries: str
     on_error: str
-    staging: Path
+    staging: Place
     n_threads: int | None
     selection: Selection
 
@@ -123,7 +131,7 @@ class Staging:
     last file says what the others are, and a run that goes on looks whether they are that.
     """
 
-    def __init__(self, folder: Path, number: int) -> None:
+    def __init__(self, folder: Place, number: int) -> None:
         self._folder, self._number = folder, number
         self._arrow, self._marker = folder / f"{number:05d}.arrow", folder / f"{number:05d}.json"
         self._files: dict[str, dict[str, Any]] = {}
@@ -132,7 +140,7 @@ class Staging:
         """The document of a complete one: pairs, matches, matched and blank pairs, filtered, skipped, located skips."""
         try:
             report: dict[str, Any] = json.loads(self._marker.read_bytes())
-            whole = all(file_digest(self._folder / name) == digest for name, digest in report["files"].items())
+            whole = all(is_as_described(self._folder / name, digest) for name, digest in report["files"].items())
         except (OSError, ValueError, LookupError):
             return None
         return report if whole else None
@@ -140,12 +148,13 @@ class Staging:
     @contextmanager
     def writer(self) -> Iterator[_StagedWriter]:
         """Takes batches of STAGED_SCHEMA, and counts what is in them."""
-        with write_atomically(self._arrow, durable=False) as file, pa.ipc.new_file(file, STAGED_SCHEMA) as writer:
-            staged = _StagedWriter(writer)
-            yield staged
+        with write_atomically(self._arrow, durable=False) as file:
+            with pa.ipc.new_file(file, STAGED_SCHEMA) as writer:
+                staged = _StagedWriter(writer)
+                yield staged
+            self._files = {self._arrow.name: file_digest(file)}
         hashes = {kind: np.concatenate(some) for kind, some in staged.hashes.items()}
-        written = [self._arrow, *write_hashes(self._folder, self._number, hashes)]
-        self._files = {path.name: file_digest(path) for path in written}
+        self._files |= write_hashes(self._folder, self._number, hashes)
 
     def finish(
         self, totals: dict[str, int], log: SkipLog | None = None, filtered: Counter[str] | None = None
@@ -205,12 +214,11 @@ def _uids(identity: pa.LargeStringArray) -> pa.LargeStringArray:
     return pc.if_else(is_uid, identity, pa.scalar(None, pa.large_string()))
 
 
-def read_staged(staging: Path, number: int) -> pa.Table:
-    """A matched shard, memory-mapped. Raises RunError when it is damaged."""
+def read_staged(staging: Place, number: int) -> pa.Table:
+    """A matched shard, memory-mapped on a disk. Raises RunError when it is damaged."""
     path = staging / f"{number:05d}.arrow"
     try:
-        with pa.memory_map(str(path)) as source:
-            return pa.ipc.open_file(source).read_all()
+        return pa.ipc.open_file(mapped(path)).read_all()
     except (OSError, pa.ArrowException) as error:
         raise RunError(f"{path}: damaged ({error}); delete the file and the .json beside it, and run again") from error
 
@@ -227,7 +235,7 @@ def matches_of(table: pa.Table) -> Matches:
 class CountContext:
     """What every worker needs to count: where the matched shards are, and how many entries there are."""
 
-    staging: Path
+    staging: Place
     n_entries: int
     left_out: dict[int, np.ndarray]  # the rows of a shard that don't count
 
@@ -255,20 +263,20 @@ def count_group(context: CountContext, item: tuple[int, int, range]) -> None:
     write_array(path, counts)
 
 
-def counts_path(staging: Path, level: int, number: int) -> Path:
+def counts_path(staging: Place, level: int, number: int) -> Place:
     return staging / f"counts-{level}-{number:05d}.npy"
 
 
-def read_counts(staging: Path, level: int, number: int) -> np.ndarray:
+def read_counts(staging: Place, level: int, number: int) -> np.ndarray:
     """What `count_group` wrote. Raises RunError when it is damaged."""
     path = counts_path(staging, level, number)
     try:
-        return np.load(path)
+        return np.array(read_array(path))
     except (OSError, ValueError, EOFError) as error:
         raise RunError(f"{path}: damaged ({error}); delete it, and run again") from error
 
 
-def staged_matched(staging: Path, number: int, rows: np.ndarray) -> int:
+def staged_matched(staging: Place, number: int, rows: np.ndarray) -> int:
     """How many of these rows of a matched shard an entry matches."""
     lists = read_staged(staging, number).column("entry_ids").take(pa.array(rows))
     return int(pc.sum(pc.greater(pc.list_value_length(lists), 0)).as_py() or 0)
@@ -281,8 +289,8 @@ class ThresholdContext:
     metadata: Metadata
     counts: np.ndarray
     seed: int
-    staging: Path
-    parts: Path
+    staging: Place
+    parts: Place
 
 
 def told_apart(identity_hash: int, occurrence: int) -> int:
@@ -306,7 +314,10 @@ def threshold_part(context: ThresholdContext, item: StagedShard) -> dict[str, An
     """
     number = item.number
     path = context.parts / f"{number:05d}.parquet"
-    if not path.exists():
+    if path.exists():
+        with path.open("rb") as file:
+            rows, digest = pq.read_metadata(file).num_rows, file_digest(file)
+    else:
         table = read_staged(context.staging, number)
         identities = table.column("identity").to_numpy().copy()
         for row, occurrence in item.repeats.items():
@@ -321,4 +332,5 @@ def threshold_part(context: ThresholdContext, item: StagedShard) -> dict[str, An
         table = table.append_column(pa.field("keep_t", pa.float64(), nullable=False), pa.array(keep_t))
         with write_atomically(path) as file:
             pq.write_table(table, file, row_group_size=PART_ROWS, store_schema=False, **_PART_OPTIONS)
-    return {"name": path.name, "rows": pq.read_metadata(path).num_rows, **file_digest(path)}
+            rows, digest = table.num_rows, file_digest(file)
+    return {"name": path.name, "rows": rows, **digest}

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from metaclip_core.cli.options import add_engine
+from metaclip_core.cli.options import add_engine, add_run
 
 if TYPE_CHECKING:
     from metaclip_core.run import Run
@@ -17,7 +17,7 @@ __all__ = ["add_extending", "extend"]
 def add(commands: Any) -> None:
     parser = commands.add_parser("append", help="a finished run with further shards, as a new run")
     parser.set_defaults(command=_run)
-    parser.add_argument("run", metavar="RUN", help="a finished run; its settings are those of the new one")
+    add_run(parser)
     parser.add_argument("pool", nargs="+", metavar="POOL", help="what is new: files, folders, URLs, patterns of them")
     add_extending(parser)
 
@@ -30,7 +30,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def add_extending(parser: argparse.ArgumentParser) -> None:
     """What every command takes that makes a larger run of a finished one."""
-    parser.add_argument("--out", required=True, metavar="RUN", help="the run directory to write")
+    parser.add_argument("--out", required=True, metavar="RUN", help="the run directory to write, or a URL")
     add_engine(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace another run in --out")
 

@@ -25,7 +25,8 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--metadata", nargs="+", action="extend", required=True, metavar="[NAME=]FILE",
                         help="parquet with entry and sources, a .json list, or a text file with an entry a line")  # fmt: skip
-    parser.add_argument("--out", required=True, metavar="RUN", help="the run directory to write")
+    parser.add_argument("--out", required=True, metavar="RUN",
+                        help="the run directory to write; also in a store: s3://bucket/run")  # fmt: skip
     parser.add_argument(
         "--format",
         default="auto",
@@ -81,13 +82,13 @@ def run_summary(run: Run) -> Iterator[str]:
     """What was read, and whatever of it was left out or is odd."""
     totals, metadata = run.totals, run.manifest["metadata"]
     yield (
-        f"{run.path}: {totals['pairs']:,} pairs of {totals['read']:,} records, "
+        f"{run.place}: {totals['pairs']:,} pairs of {totals['read']:,} records, "
         f"{totals['matched_pairs']:,} matched, {totals['matches']:,} matches"
     )
     if skipped := run.manifest["skipped"]:
         n_listed = run.skipped.height
         which = "" if n_listed == totals["skipped"] else f"{n_listed:,} of them "
-        listed = f", {which}listed in {run.path / 'skipped.parquet'}" if n_listed else ""
+        listed = f", {which}listed in {run.place / 'skipped.parquet'}" if n_listed else ""
         yield f"skipped: {totals['skipped']:,} ({_counted(skipped)}){listed}"
     if filtered := run.manifest["filtered"]:
         yield f"filtered: {totals['filtered']:,} (left out by {_counted(filtered)})"

@@ -9,19 +9,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from metaclip_core.cli.options import run_of
 from metaclip_core.errors import EmbeddingError, RunError, SettingsError
+from metaclip_core.inputs import is_remote
 
 if TYPE_CHECKING:
     from metaclip_core.run import Run
 
-__all__ = ["app_folder", "cache_folder", "sample_run"]
+__all__ = ["app_folder", "sample_run"]
 
 
 def add(commands: Any) -> None:
     parser = commands.add_parser("dashboard", help="open the dashboard in the browser")
     parser.set_defaults(command=_run)
     parser.add_argument("run", nargs="?", metavar="RUN",
-                        help="a run directory; without it and without --root, the embedded sample")  # fmt: skip
+                        help="a run directory, or the URL of one (s3://bucket/run), which is copied to this machine; "
+                        "without it and without --root, the embedded sample")  # fmt: skip
     parser.add_argument("--root", action="append", default=[], metavar="DIR",
                         help="a folder whose runs can be opened and whose pools can be curated from the pages; several may "
                         "be given, the first takes new runs and exports")  # fmt: skip
@@ -37,18 +40,13 @@ def app_folder() -> Path:
     raise RunError(f"the dashboard's files are not installed beside {above}; install metaclip-dashboard again")
 
 
-def cache_folder() -> Path:
-    """The user's cache of this program."""
-    root = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(root) if root else Path.home() / ".cache") / "metaclip-dashboard"
-
-
 def sample_run(app: Path) -> Path:
     """The run of the embedded sample: curated on first use into the user's cache, again when the sample has changed.
 
     Its pictures' vectors by the small CLIP come with the sample, so it can be searched at once.
     """
     from metaclip_core.curation import curate
+    from metaclip_core.storage import cache_folder
 
     sample, out = app / "data_samples", cache_folder() / "sample"
     try:
@@ -70,16 +68,18 @@ def _embed_sample(run: Run, made: Path) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from metaclip_core.run import open_run
+    from metaclip_core.storage import cache_folder
 
     app = app_folder()
+    if remote := next((root for root in options.root if is_remote(root)), None):
+        raise SettingsError(f"--root {remote}: must be a folder of this machine; a run in a store is opened as RUN")
     roots = [Path(root).resolve() for root in options.root]
     for root in roots:
         if not root.is_dir():
             raise SettingsError(f"--root {root}: no such folder")
     environment = {**os.environ, "METACLIP_JOBS": str(cache_folder() / "jobs")}
     if options.run:
-        environment["METACLIP_RUN"] = str(open_run(options.run).path.resolve())
+        environment["METACLIP_RUN"] = str(run_of(options).path.resolve())
     elif not roots:
         environment["METACLIP_RUN"] = str(sample_run(app).resolve())
         roots = [cache_folder() / "workspace", app / "data_samples"]  # so that a newcomer can curate and export, too

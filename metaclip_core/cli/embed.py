@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from metaclip_core.cli.options import add_model, model_of
+from metaclip_core.cli.options import add_model, add_run, model_of, run_of
 from metaclip_core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     parser = commands.add_parser("embed", help="embed a run's pictures and captions, to search them")
     parser.set_defaults(command=_run)
-    parser.add_argument("run", metavar="RUN", nargs="?")
+    add_run(parser, nargs="?")
     add_model(parser)
     parser.add_argument("--no-texts", action="store_true", help="leave the captions out (half the time)")
     parser.add_argument("--device", help="cpu or cuda (cuda where there is one)")
@@ -28,7 +28,6 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     from metaclip_core.embedding import embed, import_embeddings, known_models
     from metaclip_core.progress import shown_progress
-    from metaclip_core.run import open_run
 
     if options.list:
         for model in known_models(all_of_open_clip=True):
@@ -36,7 +35,7 @@ def _run(options: argparse.Namespace) -> None:
         return
     if not options.run:
         raise SettingsError("which run? metaclip embed RUN")
-    run = open_run(options.run)
+    run = run_of(options)
     with shown_progress("") as show:
         if options.source:
             spec = model_of(options) if options.model else None

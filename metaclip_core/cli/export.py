@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from metaclip_core.cli.options import add_settings, positive, sources_of
+from metaclip_core.cli.options import add_run, add_settings, positive, run_of, sources_of
 
 
 def add(commands: Any) -> None:
     parser = commands.add_parser("export", help="write the curated set as files that training code reads")
     parser.set_defaults(command=_run)
-    parser.add_argument("run", metavar="RUN")
+    add_run(parser)
     add_settings(parser)
     parser.add_argument("--format", required=True, metavar="F", help="parquet, jsonl, webdataset, datacomp, metaclip")
     parser.add_argument("--out", required=True, metavar="PATH",
@@ -24,9 +24,8 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     from metaclip_core.export import export
     from metaclip_core.progress import shown_progress
-    from metaclip_core.run import open_run
 
-    run = open_run(options.run)
+    run = run_of(options)
     with shown_progress(" pairs") as show:
         result = export(
             run,

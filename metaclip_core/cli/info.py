@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from metaclip_core.cli.options import add_settings, sources_of
+from metaclip_core.cli.options import add_run, add_settings, run_of, sources_of
 from metaclip_core.cli.output import json_text
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _FORMATS = {"tail_share": ".4f", "expected_curated_pairs": ",.1f"}
 def add(commands: Any) -> None:
     parser = commands.add_parser("info", help="a run in figures, at a threshold t")
     parser.set_defaults(command=_run)
-    parser.add_argument("run", metavar="RUN")
+    add_run(parser)
     add_settings(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -63,9 +63,8 @@ def run_info(
 
 def _run(options: argparse.Namespace) -> None:
     from metaclip_core.metadata.published import counts_of_whole
-    from metaclip_core.run import open_run
 
-    run = open_run(options.run)
+    run = run_of(options)
     counts = counts_of_whole(options.counts, run.entries) if options.counts else None
     figures = run_info(run, options.t, sources=sources_of(options), seed=options.seed, counts=counts)
     if options.json:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaclip_core.cli.append import add_extending, extend
-from metaclip_core.cli.options import positive
+from metaclip_core.cli.options import add_run, positive
 from metaclip_core.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _add_to_run(makers: Any) -> None:
     parser = makers.add_parser("add", help="further entries for a finished run, as a new run",
                                description="Only what is new in the files is matched, over the run's own texts.")  # fmt: skip
     parser.set_defaults(command=_add)
-    parser.add_argument("run", metavar="RUN", help="a finished run; its settings are those of the new one")
+    add_run(parser)
     parser.add_argument("files", nargs="+", metavar="[NAME=]FILE", help="lists of entries, such as species=birds.txt")
     add_extending(parser)
 

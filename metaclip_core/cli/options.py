@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from metaclip_core.embedding.models import ModelSpec
+    from metaclip_core.run import Run
 
-__all__ = ["add_engine", "add_model", "add_settings", "model_of", "positive", "sources_of"]
+__all__ = ["add_engine", "add_model", "add_run", "add_settings", "model_of", "positive", "run_of", "sources_of"]
+
+
+def add_run(parser: argparse.ArgumentParser, **settings: Any) -> None:
+    """`RUN`: a finished run."""
+    parser.add_argument("run", metavar="RUN", help="a run directory, or the URL of one (s3://bucket/run)", **settings)
+
+
+def run_of(options: argparse.Namespace) -> Run:
+    """The run that `RUN` names; what is missing of one in a store is fetched, which shows."""
+    from metaclip_core.progress import shown_progress
+    from metaclip_core.run import open_run
+
+    run = open_run(options.run)
+    if run.store is not None:
+        with shown_progress(" files") as show:
+            run.fetch(show)
+    return run
 
 
 def add_settings(parser: argparse.ArgumentParser, *, t_required: bool = True) -> None:

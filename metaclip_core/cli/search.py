@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from metaclip_core.cli.options import add_model, add_settings, model_of, positive, sources_of
+from metaclip_core.cli.options import add_model, add_run, add_settings, model_of, positive, run_of, sources_of
 from metaclip_core.errors import PictureError, SettingsError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _TEXT_WIDTH = 90
 def add(commands: Any) -> None:
     parser = commands.add_parser("search", help="search a run's pictures by text, picture or pair")
     parser.set_defaults(command=_run)
-    parser.add_argument("run", metavar="RUN")
+    add_run(parser)
     parser.add_argument("text", metavar="TEXT", nargs="?", help="what the pictures should show")
     parser.add_argument("--picture", metavar="FILE", help="search by a picture instead of a text")
     parser.add_argument("--like", type=int, metavar="ROW", help="search by a pair of the run (`row` in the results)")
@@ -39,7 +39,6 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     from metaclip_core.distribution import default_t
     from metaclip_core.metadata.published import counts_of_whole
-    from metaclip_core.run import open_run
     from metaclip_core.search import Filters, list_pairs
 
     filters = Filters(status=options.status, entry=options.entry, source=options.source, words=options.words)
@@ -48,7 +47,7 @@ def _run(options: argparse.Namespace) -> None:
         raise SettingsError(
             "one query, please: a TEXT, --picture FILE or --like ROW; without one, a filter lists pairs"
         )
-    run = open_run(options.run)
+    run = run_of(options)
     counts = counts_of_whole(options.counts, run.entries) if options.counts else None
     balance = run.balance(sources=sources_of(options), seed=options.seed, counts=counts)
     t = default_t(run.balance()) if options.t is None else options.t

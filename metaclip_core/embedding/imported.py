@@ -93,7 +93,7 @@ def import_embeddings(
         if not joined:
             joiner.discard()
             raise EmbeddingError(
-                f"{origin}: none of its {read:,} vectors belongs to a pair of {run.path}: the names in "
+                f"{origin}: none of its {read:,} vectors belongs to a pair of {run.place}: the names in "
                 f"{first.path.name} (such as {_first_name(first)}) are none of the run's keys"
             )
         joiner.write()

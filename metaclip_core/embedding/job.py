@@ -139,7 +139,7 @@ def _check_pictures(run: Run) -> None:
         if column.null_count < len(column):
             return
     raise EmbeddingError(
-        f"{run.path}: none of its {run.n_pairs:,} pairs has a picture on this machine, so there is nothing to embed; "
+        f"{run.place}: none of its {run.n_pairs:,} pairs has a picture on this machine, so there is nothing to embed; "
         "curate a pool that holds pictures (WebDataset tars), or bring embeddings along: metaclip embed RUN --from PATH"
     )
 

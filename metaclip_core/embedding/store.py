@@ -145,14 +145,14 @@ def open_embeddings(run: Run, spec: ModelSpec | None = None) -> Embeddings:
     if spec is None:
         found = list_embeddings(run)
         if not found:
-            raise EmbeddingError(f"{run.path}: no embeddings yet; `metaclip embed {run.path}` makes them")
+            raise EmbeddingError(f"{run.place}: no embeddings yet; `metaclip embed {run.place}` makes them")
         return found[0]
     path = embeddings_folder(run, spec.fingerprint) / "manifest.json"
     if not path.exists():
         options = "" if spec.folder and spec.pretrained is None else f" --pretrained {spec.pretrained}"
         raise EmbeddingError(
-            f"{run.path}: no embeddings by {spec.label}; "
-            f"`metaclip embed {run.path} --model {spec.name}{options}` makes them"
+            f"{run.place}: no embeddings by {spec.label}; "
+            f"`metaclip embed {run.place} --model {spec.name}{options}` makes them"
         )
     return read_embeddings(run, path)
 

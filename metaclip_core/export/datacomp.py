@@ -31,12 +31,12 @@ class DataCompExporter(Exporter):
         super().__init__(curated)
         if missing := _pairs_without_uid(curated.run):
             raise PoolError(
-                f"{curated.run.path}: {missing:,} of {curated.run.n_pairs:,} pairs have no uid of 32 hex digits, by "
+                f"{curated.run.place}: {missing:,} of {curated.run.n_pairs:,} pairs have no uid of 32 hex digits, by "
                 "which a DataComp subset names them; curate a pool with a `uid`, or name its column with --id-column"
             )
         if repeated := curated.run.totals["repeated_ids"]:
             raise PoolError(
-                f"{curated.run.path}: {repeated:,} pairs repeat the uid of another, and a DataComp subset can't tell "
+                f"{curated.run.place}: {repeated:,} pairs repeat the uid of another, and a DataComp subset can't tell "
                 "them apart; remove the repeats from the pool and curate again"
             )
 
@@ -54,7 +54,7 @@ class DataCompExporter(Exporter):
         uids["f0"], uids["f1"] = high[order], low[order]
         if len(uids) > 1 and (repeated := int(np.count_nonzero(uids[1:] == uids[:-1]))):
             raise PoolError(
-                f"{self.curated.run.path}: {repeated:,} uids differ from another only in upper and lower case; "
+                f"{self.curated.run.place}: {repeated:,} uids differ from another only in upper and lower case; "
                 "remove the repeats from the pool and curate again"
             )
         write_array(folder / "subset.npy", uids)

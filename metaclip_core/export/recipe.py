@@ -31,7 +31,7 @@ def json_t(t: float) -> float | str:
 def command(curated: CuratedSet, format: str, out: str | Path, pairs_per_file: int | None) -> list[str]:
     """The arguments of the command line that make this export."""
     balance = curated.balance
-    arguments = ["metaclip", "export", str(curated.run.path), "-t", repr(curated.t)]
+    arguments = ["metaclip", "export", str(curated.run.place), "-t", repr(curated.t)]
     if balance.sources is not None:
         arguments += ["--sources", ",".join(balance.sources)]
     if curated.counts is not None:

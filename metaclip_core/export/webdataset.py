@@ -64,7 +64,7 @@ class WebDatasetExporter(Exporter):
         super().__init__(curated)
         if not _has_pictures(curated.run):
             raise PoolError(
-                f"{curated.run.path}: its pool has no pictures, so there is nothing to put into WebDataset shards; "
+                f"{curated.run.place}: its pool has no pictures, so there is nothing to put into WebDataset shards; "
                 "export parquet with the urls, and fetch the pictures with img2dataset"
             )
         self.pool_files = {file["path"]: file["size_bytes"] for file in curated.run.manifest["settings"]["inputs"]}
@@ -95,7 +95,7 @@ class WebDatasetExporter(Exporter):
     def finish(self, folder: Path, written: Sequence[Written]) -> list[dict[str, Any]]:
         if len(self.curated) and not any(each.pairs for each in written):
             raise PoolError(
-                f"{self.curated.run.path}: none of the {len(self.curated):,} curated pairs has a picture that can be "
+                f"{self.curated.run.place}: none of the {len(self.curated):,} curated pairs has a picture that can be "
                 "read; is the pool where it was when it was curated?"
             )
         write_json(folder / "sizes.json", {each.files[0]["name"]: each.pairs for each in written})

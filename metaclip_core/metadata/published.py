@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from metaclip_core.errors import MetadataError
-from metaclip_core.inputs import is_remote, open_input
+from metaclip_core.inputs import base_name, is_remote, open_input
 from metaclip_core.metadata.files import UNTAGGED, AnyPath, SourcePath, read_rows
 from metaclip_core.metadata.merging import source_table
 from metaclip_core.storage import make_folder, write_atomically
@@ -44,6 +44,8 @@ def counts_of_whole(path: AnyPath, entries: pl.DataFrame) -> np.ndarray:
     """
     if not is_remote(path) and Path(path).is_dir():
         path = Path(path) / "entries.parquet"
+    elif is_remote(path) and not base_name(path).lower().endswith((".parquet", ".json")):
+        path = f"{str(path).rstrip('/')}/entries.parquet"
     counts = counts_for(entries["entry"], load_reference(path))
     fewer = entries.filter(counts < entries["count"])
     if fewer.height:

@@ -161,9 +161,10 @@ def _remote_files(url: str, recognise: Recognise, kinds: str) -> list[FoundFile]
             return [FoundFile(url, base_name(url), _known(url, recognise, kinds), _size(system, path, url))]
         root = path.rstrip("/") + "/"
         folders: dict[str, list[tuple[str, str]]] = {}
-        for each in system.find(path):
-            name = each.removeprefix(root)
-            if not any(part.startswith(".") for part in name.split("/")):
+        names = [each.removeprefix(root) for each in system.find(path)]
+        runs = _runs_among(names)
+        for name in names:
+            if not any(part.startswith(".") for part in name.split("/")) and not name.startswith(runs):
                 format_name = recognise(base_name(name))
                 if format_name is not None:
                     folders.setdefault(name.rpartition("/")[0], []).append((name, format_name))
@@ -174,6 +175,15 @@ def _remote_files(url: str, recognise: Recognise, kinds: str) -> list[FoundFile]
             FoundFile(system.unstrip_protocol(root + name), name, format_name, _size(system, root + name, root + name))
             for name, format_name in found
         ]
+
+
+def _runs_among(names: list[str]) -> tuple[str, ...]:
+    """The folders among these files' that are runs, finished or not (see `_is_run`), each with a slash at its end."""
+    known, folders = set(names), {name.rpartition("/")[0] for name in names}
+    finished = {name.removesuffix("manifest.json") for name in names if name.endswith("/manifest.json")}
+    unfinished = {name.removesuffix("plan.json") for name in names if name.endswith("/plan.json")}
+    runs = {run for run in finished if f"{run}entries.parquet" in known and f"{run}parts" in folders}
+    return tuple(runs | {run for run in unfinished if folders & {f"{run}parts", f"{run}staging"}})
 
 
 def _file_system(url: str) -> tuple[Any, str]:

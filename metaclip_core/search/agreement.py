@@ -19,7 +19,7 @@ def agreement(embeddings: Embeddings) -> np.ndarray:
     if not embeddings.has_texts:
         raise EmbeddingError(
             f"{embeddings.path}: the captions were not embedded, so they can't be compared with the pictures; "
-            f"`metaclip embed {embeddings.run.path}` with the same model adds them"
+            f"`metaclip embed {embeddings.run.place}` with the same model adds them"
         )
     path = embeddings.path / f"agreement-{embeddings.content}.npy"
     if path.exists():

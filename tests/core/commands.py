@@ -47,7 +47,7 @@ def finish(process: subprocess.Popen[str]) -> Done:
     return Done(process.returncode, out, err)
 
 
-def curate_arguments(folder: Path, out: Path, workers: int = 1) -> list[Any]:
+def curate_arguments(folder: Path, out: Path | str, workers: int = 1) -> list[Any]:
     return ["curate", folder / "pool", "--metadata", folder / "metadata.parquet", "--out", out, "--workers", workers]
 
 

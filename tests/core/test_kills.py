@@ -138,7 +138,7 @@ def test_replacing_a_run_may_be_killed_too(many_shards: Path, metaclip: Command,
     def killed(*_: object, **__: object) -> None:
         raise Killed
 
-    for name in ("metaclip_core.curation.shutil.rmtree", "metaclip_core.curation.write_json", "pathlib.Path.unlink"):
+    for name in ("metaclip_core.storage.shutil.rmtree", "metaclip_core.curation.write_json", "pathlib.Path.unlink"):
         with monkeypatch.context() as patch:
             patch.setattr(name, killed)
             with pytest.raises(Killed):
