@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import polars as pl
 import pytest
 
@@ -20,6 +22,9 @@ from metaclip_core.engines import engine_named
 from metaclip_core.engines.ray import ray_workers
 from metaclip_core.errors import PoolError, RecordError, SettingsError
 from metaclip_core.run import Run
+
+from .commands import contents as every_file
+from .stores import stored
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own, of many kinds
 
@@ -35,6 +40,7 @@ def ray_environment() -> Iterator[Path]:
     settings = {
         "HOME": str(home),
         "RAY_TMPDIR": str(home),
+        "FSSPEC_DIR": json.dumps({"path": str(home / "store"), "target_protocol": "file"}),  # where dir:// leads
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9/",
         "PYTHONPATH": os.pathsep.join([*map(str, (here.parents[1], here)), os.environ.get("PYTHONPATH", "")]),
@@ -43,6 +49,7 @@ def ray_environment() -> Iterator[Path]:
         for name, value in settings.items():
             patch.setenv(name, value)
         patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setitem(fsspec.config.conf, "dir", json.loads(settings["FSSPEC_DIR"]))
         yield home
     shutil.rmtree(home, ignore_errors=True)
 
@@ -99,6 +106,34 @@ def test_a_node_is_killed_in_the_middle_and_the_bytes_are_the_same(pool: Path, t
     assert contents(on_ray) == contents(local)
     assert on_ray.fingerprint == local.fingerprint
     assert on_ray.manifest == local.manifest
+
+
+def test_a_run_in_a_store_stopped_and_with_a_node_killed_is_the_same_bytes(
+    pool: Path, tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The workers read and write the store; no path of the run is one of this machine's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    ray_cluster, nodes = cluster
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(progress: Any) -> None:
+        if (progress.stage, progress.done) == ("match", 3):
+            raise Stopped
+
+    def kill(progress: Any) -> None:
+        if (progress.stage, progress.done) == ("threshold", 3):
+            ray_cluster.remove_node(nodes[1], allow_graceful=False)
+
+    with pytest.raises(Stopped):
+        curate(pool / "pool", pool / "metadata.parquet", "dir://bucket/run", engine="ray", workers=2, on_progress=stop)
+    run = curate(
+        pool / "pool", pool / "metadata.parquet", "dir://bucket/run", engine="ray", workers=2, on_progress=kill
+    )
+    local = run_of(pool, tmp_path / "local")
+    assert stored("dir://bucket/run") == every_file(local.path)
+    assert run.pairs().collect().equals(local.pairs().collect())
 
 
 def _slow_square(context: int, item: int) -> tuple[int, int]:
