@@ -8,10 +8,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 import fsspec
+import numpy as np
 import polars as pl
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
@@ -22,6 +24,8 @@ from metaclip_core.export import export
 from metaclip_core.extending import append_shards
 from metaclip_core.metadata.published import counts_of_whole
 from metaclip_core.pools import open_pool
+from metaclip_core.repeats import RangeOfHashes, _in_range
+from metaclip_core.storage import write_array
 from metaclip_core.store import StorePath, place_of
 
 from .commands import contents, curate_arguments, finish, start
@@ -126,14 +130,14 @@ def test_it_goes_on_where_it_stopped(
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups here")
 def test_killed_and_run_again(many_shards: Path, undisturbed: dict[str, bytes], shelf: str, metaclip: Command) -> None:
     arguments = curate_arguments(many_shards, f"{shelf}/run", 2)
-    for n_files in (9, 40, 80):
-        process, deadline = start(*arguments), time.monotonic() + 120
-        while process.poll() is None and len(StorePath(f"{shelf}/run").sizes()) < n_files:
-            assert time.monotonic() < deadline
-        os.killpg(process.pid, signal.SIGKILL)
-        finish(process)
-        with pytest.raises(RunError, match="unfinished"):
-            open_run(f"{shelf}/run")
+    process, deadline = start(*arguments), time.monotonic() + 120
+    while process.poll() is None and len(StorePath(f"{shelf}/run").sizes()) < 60:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    finish(process)
+    with pytest.raises(RunError, match="unfinished"):
+        open_run(f"{shelf}/run")
     assert metaclip(*arguments).status == 0
     assert stored(f"{shelf}/run") == undisturbed
 
@@ -164,7 +168,7 @@ def test_a_store_that_fails_at_any_write(many_shards: Path, tmp_path: Path) -> N
     fsspec.register_implementation("failing", FailingStore, clobber=True)
     pool, metadata = [many_shards / f"pool/{n:02}.parquet" for n in range(2)], many_shards / "metadata.parquet"
     expected = contents(curate(pool, metadata, tmp_path / "run").path)
-    n_writes = 14  # the plan, 2 x 3 staged, the counts, 2 parts, 2 tables, the manifest: 13
+    n_writes = 20  # the plan, 2 x 6 staged, the counts, 2 parts, 2 tables, the manifest: 19
     for n in range(1, n_writes):
         url, FailingStore.puts_left = f"failing://bucket/{n}", n
         with pytest.raises(StorageError, match=f"can't write {url}/.*the line is cut"):
@@ -177,6 +181,24 @@ def test_a_store_that_fails_at_any_write(many_shards: Path, tmp_path: Path) -> N
         assert stored(url) == expected
     FailingStore.puts_left = n_writes
     curate(pool, metadata, f"failing://bucket/{n_writes}")
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 5000, 100_000])
+@pytest.mark.parametrize("repeated", [0.0, 0.5])
+def test_of_hashes_in_a_store_only_a_range_is_read(n: int, repeated: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = np.random.default_rng(n).integers(0, 2**64, n, np.uint64)
+    hashes[: int(n * repeated)] = 2**63 + 5
+    hashes.sort()
+    path, n_read = StorePath(f"memory://hashes/{n}.npy"), []
+    write_array(path, hashes)
+    original = StorePath.read_range
+    monkeypatch.setattr(StorePath, "read_range", lambda *args: (n_read.append(1), original(*args))[1])
+    for n_ranges in (1, 3, 16):
+        n_read.clear()
+        bounds = [2**64 * number // n_ranges for number in range(n_ranges + 1)]
+        items = [RangeOfHashes("text", low, high - 1, True) for low, high in pairwise(bounds)]
+        assert np.array_equal(np.concatenate([_in_range(path, item) for item in items]), hashes)
+    assert len(n_read) == (16 if n > 1000 else 0)
 
 
 def test_what_is_no_run(store: str, metaclip: Command, many_shards: Path) -> None:
