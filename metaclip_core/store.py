@@ -42,6 +42,10 @@ class StorePath:
     def name(self) -> str:
         return self.url.rpartition("/")[2]
 
+    def with_name(self, name: str) -> StorePath:
+        """Another file of the same folder."""
+        return StorePath(f"{self.url.rpartition('/')[0]}/{name}")
+
     @property
     def protocol(self) -> str:
         return self.url.partition("://")[0].lower()

@@ -15,7 +15,7 @@ def add(commands: Any) -> None:
     add_settings(parser)
     parser.add_argument("--format", required=True, metavar="F", help="parquet, jsonl, webdataset, datacomp, metaclip")
     parser.add_argument("--out", required=True, metavar="PATH",
-                        help="a folder to write; or a file: .parquet, .jsonl, .npy (datacomp)")  # fmt: skip
+                        help="a folder to write, or a URL; or a file: .parquet, .jsonl, .npy (datacomp)")  # fmt: skip
     parser.add_argument("--pairs-per-file", type=positive, metavar="N",
                         help="in a folder: of parquet and jsonl 1,000,000, of webdataset 10,000")  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier export")

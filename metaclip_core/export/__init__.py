@@ -18,7 +18,7 @@ from metaclip_core.errors import SettingsError
 from metaclip_core.export.card import data_card
 from metaclip_core.export.curated import CURATED_SCHEMA, CuratedSet
 from metaclip_core.export.datacomp import DataCompExporter
-from metaclip_core.export.destination import CARD_NAME, RECIPE_NAME, Destination
+from metaclip_core.export.destination import CARD_NAME, RECIPE_NAME, Destination, destination_of
 from metaclip_core.export.exporter import Exporter, Written
 from metaclip_core.export.jsonl import JsonLinesExporter
 from metaclip_core.export.metaclip import MetaclipExporter
@@ -29,6 +29,7 @@ from metaclip_core.metadata.published import counts_of_whole
 from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import Run
 from metaclip_core.storage import write_atomically, write_json
+from metaclip_core.store import Place, StorePath, place_of
 
 __all__ = ["CURATED_SCHEMA", "FORMATS", "CuratedSet", "ExportResult", "Exporter", "export"]
 
@@ -45,9 +46,9 @@ FORMATS: dict[str, type[Exporter]] = {
 class ExportResult:
     """A finished export: a folder, or a file with its recipe and data card beside it."""
 
-    path: Path
-    recipe_path: Path
-    card_path: Path
+    path: Place
+    recipe_path: Place
+    card_path: Place
     recipe: dict[str, Any]
 
     @property
@@ -66,16 +67,16 @@ class ExportResult:
         return dict(self.recipe["figures"]["left_out"])
 
     @property
-    def files(self) -> list[Path]:
+    def files(self) -> list[Place]:
         """The files of the export, without its recipe and data card."""
-        if self.path.is_file():
+        if self.recipe_path.name != RECIPE_NAME:
             return [self.path]
         return [self.path / file["name"] for file in self.recipe["files"]]
 
 
 def export(
     run: Run,
-    out: str | Path,
+    out: str | Path | StorePath,
     *,
     t: float,
     format: str,
@@ -89,7 +90,7 @@ def export(
     """Export the pairs of a run that are kept at t, with these sources on (None: all) and this seed (None: the run's).
 
     `counts`: balance by those of the whole that this pool is a part of, its run or a file (`published.counts_of_whole`).
-    `out`: a folder; for parquet, jsonl and datacomp also a file, when it ends in .parquet, .jsonl or .npy. It appears
+    `out`: a folder, or the URL of one; for parquet, jsonl and datacomp also a file, when it ends in .parquet, .jsonl or .npy. It appears
     when the export is complete: one that was interrupted leaves `.OUT.partial`, from which the same call goes on.
     `pairs_per_file`: of parquet, jsonl (1,000,000) and webdataset (10,000) in a folder. `overwrite` replaces an
     export, nothing else. `on_progress` is told the stage (`select`, `write`, `describe`), the curated pairs dealt with
@@ -98,7 +99,7 @@ def export(
     if format not in FORMATS:
         raise SettingsError(f"unknown export format {format!r}; there are: {', '.join(FORMATS)}")
     kind = FORMATS[format]
-    destination = Destination(out, kind.ENDING)
+    destination = destination_of(out, kind.ENDING)
     _check_pairs_per_file(pairs_per_file, kind, destination)
     t = check_t(t)
     destination.check(overwrite)
@@ -125,7 +126,7 @@ def export(
         document = _describe(exporter, settings, command(curated, format, out, pairs_per_file), written, destination)
         destination.publish(written[0].files[0]["name"])
     return ExportResult(
-        path=Path(out), recipe_path=destination.recipe_path, card_path=destination.card_path, recipe=document
+        path=place_of(out), recipe_path=destination.recipe_path, card_path=destination.card_path, recipe=document
     )
 
 
@@ -136,7 +137,7 @@ def _check_pairs_per_file(pairs_per_file: int | None, kind: type[Exporter], dest
         raise SettingsError(f"pairs per file must be 1 or more, got {pairs_per_file}")
     if kind.PAIRS_PER_FILE is None or destination.is_file:
         raise SettingsError(
-            f"{destination.out}: pairs per file can't be chosen here, only for parquet, jsonl and webdataset in a folder"
+            f"{destination.place}: pairs per file can't be chosen here, only for parquet, jsonl and webdataset in a folder"
         )
 
 
@@ -177,7 +178,7 @@ def _describe(
     figures = figures_of(exporter.curated, written)
     files = [*(file for each in written for file in each.files), *beside]
     if destination.is_file:
-        files = [{**files[0], "name": destination.out.name}]
+        files = [{**files[0], "name": destination.place.name}]
     document = recipe(exporter.curated, settings, arguments, figures, files)
     with write_atomically(destination.files / CARD_NAME) as file:
         file.write(data_card(exporter.curated, settings["format"], figures).encode())

@@ -7,7 +7,6 @@ import platform
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ def json_t(t: float) -> float | str:
     return t if math.isfinite(t) else repr(t)
 
 
-def command(curated: CuratedSet, format: str, out: str | Path, pairs_per_file: int | None) -> list[str]:
+def command(curated: CuratedSet, format: str, out: object, pairs_per_file: int | None) -> list[str]:
     """The arguments of the command line that make this export."""
     balance = curated.balance
     arguments = ["metaclip", "export", str(curated.run.place), "-t", repr(curated.t)]

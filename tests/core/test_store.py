@@ -330,6 +330,50 @@ def test_two_of_the_same_settings_give_one_run(many_shards: Path, undisturbed: d
     assert stored(url) == undisturbed
 
 
+# Exports
+
+
+@pytest.mark.parametrize(
+    ("format", "name"), [("parquet", "out"), ("parquet", "out.parquet"), ("metaclip", "out"), ("jsonl", "out.jsonl")]
+)
+def test_an_export_into_a_store(
+    parted_run: Run, store: str, metaclip: Command, tmp_path: Path, cache: Path, format: str, name: str
+) -> None:
+    url, arguments = f"{store}/{name}", ["export", parted_run.path, "-t", 9, "--format", format, "--out"]
+    done = metaclip(*arguments, url)
+    assert (done.status, done.out.partition(":")[0]) == (0, store.partition(":")[0])
+    assert metaclip(*arguments, tmp_path / name).status == 0
+    expected = {path.relative_to(tmp_path).as_posix(): path for path in tmp_path.rglob("*") if path.is_file()}
+    expected = {key: path.read_bytes() for key, path in expected.items() if key.startswith(name)}
+    found = {key: data for key, data in stored(store).items() if key.startswith(name)}
+    assert found.keys() == expected.keys()
+    told = {key for key in found if key.endswith("recipe.json")}
+    assert {key for key in found if found[key] != expected[key]} == told  # by the command in it alone
+    (recipe,) = (json.loads(found[key]) for key in told)
+    assert recipe["command"][-1] == url
+    assert not list((cache / "metaclip-dashboard/exports").rglob("*.parquet"))
+    assert f"{url}: exists already; replace it with --overwrite" in metaclip(*arguments, url).complaint
+
+
+def test_an_export_that_was_cut_off_is_told_and_done_again(parted_run: Run, metaclip: Command) -> None:
+    fsspec.register_implementation("failing", FailingStore, clobber=True)
+    arguments = ["export", parted_run.path, "-t", 9, "--format", "parquet", "--pairs-per-file", 20, "--out"]
+    url = "failing://bucket/export"
+    for puts in (1, 2, 4):
+        FailingStore.puts_left = puts
+        assert "the line is cut" in metaclip(*arguments, url).complaint
+        assert puts == 1 or json.loads(stored(url)["recipe.json"])["unfinished"]
+    FailingStore.puts_left = 0
+    assert metaclip(*arguments, url).status == 0
+    assert "unfinished" not in json.loads(stored(url)["recipe.json"])
+    n_files = len(stored(url))
+    assert metaclip(*[900 if each == 20 else each for each in arguments], url, "--overwrite").status == 0
+    assert len(stored(url)) == 3 < n_files  # nothing of the earlier one is left
+    StorePath("failing://bucket/mine/a.txt").create(b"mine")
+    complaint = metaclip(*arguments, "failing://bucket/mine", "--overwrite").complaint
+    assert "failing://bucket/mine: not an export" in complaint
+
+
 # Beside others
 
 
