@@ -1,8 +1,8 @@
 """The Ray engine: shards as tasks on a cluster, or on this machine when there is none. Needs the extra `ray`.
 
 The cluster is that of RAY_ADDRESS, else one that is started here and ended afterwards. All nodes see the pool and the run
-under the same paths. A task that dies with its worker or node is run again elsewhere, from the beginning: stages write
-whole files only, so nothing of it is lost and nothing is there twice.
+under the same paths, or under the same URLs. A task that dies with its worker or node is run again elsewhere, from the
+beginning: stages write whole files only, so nothing of it is lost and nothing is there twice.
 """
 
 from __future__ import annotations
