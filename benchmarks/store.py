@@ -58,7 +58,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 def count_requests() -> None:
     """From now on, count what is asked of a StorePath."""
-    for name in ("put", "create", "read_bytes", "read_range", "open", "size", "exists", "sizes", "unlink"):
+    for name in ("put", "create", "read_bytes", "read_range", "blocks", "size", "exists", "sizes", "names", "unlink"):
         setattr(StorePath, name, _counted(name, getattr(StorePath, name)))
 
 
@@ -70,7 +70,7 @@ def _counted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         requests[name] += 1
         if name in ("read_bytes", "read_range"):
             n_bytes[name] += len(result)
-        elif name == "open":
+        elif name == "blocks":
             n_bytes[name] += self.size()
         return result
 

@@ -6,8 +6,6 @@ the content) is held against the manifest in the store before it is used; a file
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -34,7 +32,7 @@ _AT_ONCE = 8  # files on their way: a store answers slowly, and to many at once
 
 def mirror_folder(store: StorePath, fingerprint: str) -> Path:
     """Where the copy of the run of this fingerprint lies, or will; its last part is the run's own name."""
-    return cache_folder() / "runs" / os.path.basename(fingerprint) / (store.name or "run")
+    return cache_folder() / "runs" / fingerprint / store.name
 
 
 def fetch(
@@ -71,7 +69,7 @@ def _is_here(path: Path, described: Mapping[str, Any], check_content: bool) -> b
 
 def _fetch(source: StorePath, path: Path, described: Mapping[str, Any]) -> None:
     with write_atomically(path) as file:
-        with source.open() as stored:
-            shutil.copyfileobj(stored, file, 1 << 22)
+        for block in source.blocks():
+            file.write(block)
         if file_digest(file)["xxh3_128"] != described["xxh3_128"]:
             raise RunError(f"{source}: altered since the run was written; {MEND}")

@@ -15,6 +15,7 @@ from metaclip_core.matching import Matcher, Matches
 from metaclip_core.metadata import Metadata
 from metaclip_core.run import Run
 from metaclip_core.stages import STAGED_SCHEMA, Staging, matches_of
+from metaclip_core.storage import mapped
 from metaclip_core.store import Place, place_of
 
 __all__ = ["OldPart", "RestageContext", "old_parts", "restage_part"]
@@ -71,7 +72,7 @@ def restage_part(context: RestageContext, item: tuple[int, OldPart]) -> dict[str
     if report := staging.report():
         return report
     try:
-        with staging.writer() as staged, place_of(part.path).open("rb") as source, pq.ParquetFile(source) as file:
+        with staging.writer() as staged, mapped(place_of(part.path)) as source, pq.ParquetFile(source) as file:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns=STAGED_SCHEMA.names).cast(STAGED_SCHEMA)
                 for batch in table.combine_chunks().to_batches():

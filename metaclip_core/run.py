@@ -6,6 +6,7 @@ It may lie in a store: then its files are copied to this machine when they are f
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from metaclip_core.matching import Matches
 from metaclip_core.metadata.table import enabled_entries, source_masks
 from metaclip_core.mirror import fetch, mirror_folder
 from metaclip_core.progress import OnProgress
-from metaclip_core.storage import is_as_described, write_atomically
+from metaclip_core.storage import is_as_described, write_json
 from metaclip_core.store import Place, StoreError, StorePath, place_of
 from metaclip_core.strings import hash_each
 
@@ -37,6 +38,8 @@ TABLES = ("entries.parquet", "skipped.parquet")
 """The files of a run beside its manifest and its parts."""
 
 TOTALS = ("read", "pairs", "skipped", "duplicates", "filtered", "matched_pairs", "matches", "repeated_ids")
+
+_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 VERIFY_BYTES = 2**31
 """Runs up to this size have the content of all files checked when opened, larger ones only their sizes."""
@@ -126,8 +129,7 @@ class Run:
         """
         if self.store is not None:
             self._files(*_described(self.manifest), on_progress=on_progress)
-            with write_atomically(self.path / "manifest.json") as file:
-                file.write((self.store / "manifest.json").read_bytes())
+            write_json(self.path / "manifest.json", self.manifest)
 
     @cached_property
     def source_masks(self) -> np.ndarray:
@@ -238,11 +240,10 @@ def open_run(path: str | Path | StorePath) -> Run:
 
 
 def _open(folder: Place) -> Run:
-    stored = folder.sizes() if isinstance(folder, StorePath) else {}
-    if not (folder.is_dir() if isinstance(folder, Path) else stored):
-        raise RunError(f"{folder}: no such folder; `metaclip curate ... --out {folder}` makes a run")
     manifest_path = folder / "manifest.json"
     if not manifest_path.exists():
+        if not (folder.is_dir() if isinstance(folder, Path) else folder.names()):
+            raise RunError(f"{folder}: no such folder; `metaclip curate ... --out {folder}` makes a run")
         if (folder / "plan.json").exists():
             raise RunError(f"{folder}: the curation is unfinished; run the same `metaclip curate` again to finish it")
         raise RunError(f"{folder}: no run (it has no manifest.json); `metaclip curate ... --out DIR` makes one")
@@ -261,6 +262,7 @@ def _open(folder: Place) -> Run:
     if isinstance(folder, Path):
         _check_files(folder, files)
         return Run(folder, manifest)
+    stored = folder.sizes()
     for name, described in files.items():
         if name not in stored:
             raise RunError(f"{folder / name}: missing, the run is incomplete; {MEND}")
@@ -288,6 +290,9 @@ def _check_manifest(manifest: dict[str, Any], path: Place) -> None:
         totals = {name: int(run.totals[name]) for name in TOTALS}
         _ = run.fingerprint, run.seed, run.source_names, dict(manifest["skipped"])
         _ = [manifest["metadata"][name] for name in ("entries", "files", "dropped", "never_matches")]
+        names = [run.fingerprint, *manifest["tables"], *(part["name"] for part in manifest["parts"])]
+        if foul := [name for name in names if not _NAME.fullmatch(name)]:  # a copy would be written there
+            raise ValueError(f"{foul[0]!r} is no name of a file")
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise RunError(f"{path}: incomplete ({what}); {MEND}") from error

@@ -218,7 +218,8 @@ def read_staged(staging: Place, number: int) -> pa.Table:
     """A matched shard, memory-mapped on a disk. Raises RunError when it is damaged."""
     path = staging / f"{number:05d}.arrow"
     try:
-        return pa.ipc.open_file(mapped(path)).read_all()
+        with mapped(path) as source:
+            return pa.ipc.open_file(source).read_all()
     except (OSError, pa.ArrowException) as error:
         raise RunError(f"{path}: damaged ({error}); delete the file and the .json beside it, and run again") from error
 
@@ -315,8 +316,8 @@ def threshold_part(context: ThresholdContext, item: StagedShard) -> dict[str, An
     number = item.number
     path = context.parts / f"{number:05d}.parquet"
     if path.exists():
-        with path.open("rb") as file:
-            rows, digest = pq.read_metadata(file).num_rows, file_digest(file)
+        with mapped(path) as part:
+            rows, digest = pq.read_metadata(part).num_rows, file_digest(part)
     else:
         table = read_staged(context.staging, number)
         identities = table.column("identity").to_numpy().copy()

@@ -151,7 +151,7 @@ def names_in(folder: Place) -> set[str]:
     """The names of the files and folders in a folder; none where there is no such folder. Raises StorageError."""
     with storage_errors(folder):
         if isinstance(folder, StorePath):
-            return {name.partition("/")[0] for name in folder.sizes()}
+            return folder.names()
         return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
@@ -185,17 +185,14 @@ def read_array(path: Place) -> np.ndarray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def mapped(path: Place) -> pa.Buffer:
-    """A file's bytes, memory-mapped on a disk. Raises OSError, ArrowException."""
-    if isinstance(path, StorePath):
-        return pa.py_buffer(path.read_bytes())
-    with pa.memory_map(str(path)) as file:
-        return file.read_buffer()
+def mapped(path: Place) -> pa.NativeFile:
+    """A file to read, memory-mapped on a disk, and in memory from a store. Raises OSError, ArrowException."""
+    return pa.BufferReader(path.read_bytes()) if isinstance(path, StorePath) else pa.memory_map(str(path))
 
 
-def file_digest(file: Place | BinaryIO) -> dict[str, Any]:
-    """The size in bytes and the XXH3-128 of a file's content; of an open file from its start, written or not."""
-    if isinstance(file, Path | StorePath):
+def file_digest(file: Path | BinaryIO) -> dict[str, Any]:
+    """The size in bytes and the XXH3-128 of a file's content; of an open file from its start."""
+    if isinstance(file, Path):
         with file.open("rb") as opened:
             return file_digest(opened)
     digest, size_bytes = xxhash.xxh3_128(), 0

@@ -11,15 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any
 
 from metaclip_core.errors import StorageError
-from metaclip_core.inputs import client_errors, is_remote, open_input
+from metaclip_core.inputs import client_errors, is_remote
 
 __all__ = ["Place", "StoreError", "StorePath", "place_of"]
 
-_PUT_AT_ONCE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss", "obs"})
-"""Protocols whose objects appear when they are complete. Elsewhere a file is put under another name and moved."""
+_PUT_AT_ONCE = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
+"""Protocols (Amazon's, Google's, Azure's) whose objects appear when they are complete, and can be put unless they are there.
+
+Elsewhere a file is put under another name and moved.
+"""
 
 
 class StoreError(StorageError, OSError):
@@ -83,10 +86,11 @@ class StorePath:
         with self._system() as (system, path):
             return bytes(system.cat_file(path, start, stop))
 
-    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
-        """The file, to be read anywhere in it."""
-        with self._system():
-            return open_input(self.url)
+    def blocks(self) -> Iterator[bytes]:
+        """The file in pieces of a few MB."""
+        with self._system() as (system, path), system.open(path, "rb") as file:
+            while block := file.read(1 << 22):
+                yield block
 
     def put(self, file: Path) -> None:
         """Make a file of this machine appear here, whole."""
@@ -108,12 +112,15 @@ class StorePath:
     def create(self, data: bytes) -> bool:
         """Make the file with this content unless it exists, and say whether it is made.
 
-        S3 and Google's store refuse a second one even where two are created at once; elsewhere that is not certain.
+        Of two that do so at once, one is told no where objects can be put unless they are there; elsewhere perhaps none.
         """
         with self._system("write") as (system, path):
-            system.invalidate_cache()
             if not _puts_at_once(system):
+                if self.exists():
+                    return False
                 system.makedirs(path.rpartition("/")[0], exist_ok=True)
+                system.pipe_file(path, data)
+                return True
             try:
                 system.pipe_file(path, data, mode="create")
             except FileExistsError:
@@ -127,6 +134,17 @@ class StorePath:
             except FileNotFoundError:
                 if not missing_ok:
                     raise
+
+    def names(self) -> set[str]:
+        """The names of the files and folders in this folder; none where there is no such folder."""
+        with self._system() as (system, path):
+            system.invalidate_cache()
+            try:
+                found = [name.rstrip("/") for name in system.ls(path, detail=False)]
+            except FileNotFoundError:
+                return set()
+            root = path.rstrip("/") + "/"
+            return {name.removeprefix(root) for name in found if name.startswith(root)}
 
     def sizes(self) -> dict[str, int]:
         """The bytes of each file below this folder, by its name from here; none where there is no such folder."""
@@ -162,7 +180,8 @@ def place_of(path: str | os.PathLike[str] | StorePath) -> Place:
     name = os.fspath(path)
     if not is_remote(name):
         return Path(name)
-    protocol, _, rest = name.partition("://")
-    if protocol.lower() in ("file", "local"):
-        return Path(rest)
+    if name.partition("://")[0].lower() in ("file", "local"):
+        from fsspec.implementations.local import LocalFileSystem
+
+        return Path(LocalFileSystem._strip_protocol(name))
     return StorePath(name.rstrip("/"))

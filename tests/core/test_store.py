@@ -216,7 +216,7 @@ def test_what_can_not_be_reached(many_shards: Path, metaclip: Command, monkeypat
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     for arguments in (curate_arguments(many_shards, "gs://b/run"), ["info", "gs://b/run", "-t", 1]):
         complaint = metaclip(*arguments).complaint
-        assert complaint.startswith("can't read gs://b/run: ")
+        assert complaint.startswith("can't read gs://b/run")
         assert complaint.endswith(": pip install gcsfs")
     assert "Protocol not known: nope" in metaclip("info", "nope://b/run", "-t", 1).complaint
 
@@ -277,6 +277,24 @@ def test_what_the_store_has_altered_is_refused(many_shards: Path, shelf: str, tm
         open_run(url)
     part.unlink()
     with pytest.raises(RunError, match=f"{url}/parts/00003.parquet: missing, the run is incomplete"):
+        open_run(url)
+
+
+@pytest.mark.parametrize("where", ["fingerprint", "tables", "parts"])
+@pytest.mark.parametrize("name", ["../../../evil.parquet", "/etc/evil", "..", ".hidden", "a\\b", ""])
+def test_a_manifest_that_names_files_elsewhere(parted_run: Run, where: str, name: str) -> None:
+    """A run that others have put into a store writes nothing outside of its copy."""
+    manifest = json.loads((parted_run.path / "manifest.json").read_bytes())
+    if where == "fingerprint":
+        manifest["fingerprint"] = name
+    elif where == "tables":
+        manifest["tables"][name] = manifest["tables"]["entries.parquet"]
+    else:
+        manifest["parts"][0]["name"] = name
+    url = StorePath("memory://bucket/foul")
+    url.remove_all()
+    (url / "manifest.json").create(json.dumps(manifest).encode())
+    with pytest.raises(RunError, match="is no name of a file"):
         open_run(url)
 
 
