@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
     parser.set_defaults(command=_run)
     parser.add_argument("run", metavar="RUN")
     add_settings(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--json", action="store_true", help="one JSON object; an infinite t is null")
 
 
 def run_info(

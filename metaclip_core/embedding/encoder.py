@@ -17,7 +17,7 @@ from metaclip_core.errors import ModelError, SettingsError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_QUERY_WORDS", "Encoder", "load_encoder"]
+__all__ = ["MAX_QUERY_WORDS", "Encoder", "check_query", "load_encoder"]
 
 MAX_QUERY_WORDS = 200
 """CLIP models read 77 tokens at most; a query of more words than this is a mistake, not a query."""
@@ -76,11 +76,7 @@ class Encoder:
 
     def encode_query(self, text: str) -> np.ndarray:
         """A reader's query as float32 (dim,). Raises SettingsError for one that is empty or endless."""
-        n_words = len(text.split())
-        if not n_words:
-            raise SettingsError("the query is empty; describe what the pictures should show")
-        if n_words > MAX_QUERY_WORDS:
-            raise SettingsError(f"the query has {n_words:,} words; at most {MAX_QUERY_WORDS} are read: shorten it")
+        check_query(text)
         return self.encode_texts([text])[0]
 
     def _encoded(self, encode: Any, inputs: Any) -> np.ndarray:
@@ -90,6 +86,15 @@ class Encoder:
         with torch.inference_mode(), autocast:
             vectors = encode(inputs.to(self.device))
         return torch.nn.functional.normalize(vectors.float(), dim=-1).cpu().numpy()
+
+
+def check_query(text: str) -> None:
+    """Raises SettingsError for a query that is empty or endless; needs no model."""
+    n_words = len(text.split())
+    if not n_words:
+        raise SettingsError("the query is empty; describe what the pictures should show")
+    if n_words > MAX_QUERY_WORDS:
+        raise SettingsError(f"the query has {n_words:,} words; at most {MAX_QUERY_WORDS} are read: shorten it")
 
 
 def load_encoder(spec: ModelSpec, *, device: str | None = None, download: bool = False) -> Encoder:

@@ -143,6 +143,19 @@ def test_the_command_line_gives_what_python_gives(world: World, capsys: pytest.C
     assert [row["keep_t"] for row in told] == found["keep_t"].to_list()
 
 
+@pytest.mark.parametrize("order", [("{run}", "-t", "3", ""), ("-t", "3", "{run}", ""), ("{run}", "", "-t", "3")])
+def test_options_may_stand_anywhere(world: World, capsys: pytest.CaptureFixture[str], order: tuple[str, ...]) -> None:
+    """An empty query gets as far as being refused for that; one that begins with a dash follows `--`."""
+    arguments = [part.format(run=world.run.path) for part in order]
+    assert main(["search", *arguments]) == 2
+    assert capsys.readouterr().err == "metaclip: the query is empty; describe what the pictures should show\n"
+    assert main(["search", *(part for part in arguments if part), "--", "-dog"]) == 1
+    assert "nobody said which model" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["search", str(world.run.path), "a dog", "-t", "3", "another"])
+    assert "unrecognized arguments: another" in capsys.readouterr().err
+
+
 def test_without_t_the_command_line_takes_the_pages(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", str(world.run.path), "--like", "9"]) == 0
     lines = capsys.readouterr().out.splitlines()
