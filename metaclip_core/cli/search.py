@@ -32,7 +32,11 @@ def add(commands: Any) -> None:
     parser.add_argument("--source", metavar="S", help="only pairs that an entry of this source matches")
     parser.add_argument("--words", metavar="W", help="only captions with all these words")
     add_model(parser)
-    parser.add_argument("--json", action="store_true", help="a JSON list; keep_t is null where t is never high enough, score where there is no query")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="a JSON list; keep_t is null where t is never high enough, score where there is no query",
+    )
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from metaclip_core.errors import ModelError, SettingsError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_QUERY_WORDS", "Encoder", "check_query", "load_encoder"]
+__all__ = ["MAX_QUERY_WORDS", "Encoder", "check_query", "load_encoder", "preload"]
 
 MAX_QUERY_WORDS = 200
 """CLIP models read 77 tokens at most; a query of more words than this is a mistake, not a query."""
@@ -27,6 +28,8 @@ _PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")
 _BATCH_MEMORY_SHARE = 0.25  # of the free memory
 _BYTES_A_PIXEL = 600  # of activations an input pixel: generous, and where it is not enough the batch is halved
 _LARGEST_BATCH = 512
+
+_importing = threading.Lock()  # two threads in one import, from its two ends, may see half of it
 
 
 class Encoder:
@@ -97,11 +100,18 @@ def check_query(text: str) -> None:
         raise SettingsError(f"the query has {n_words:,} words; at most {MAX_QUERY_WORDS} are read: shorten it")
 
 
+def preload() -> None:
+    """Import what `load_encoder` needs, which takes seconds: for a thread beside a reader who is still typing."""
+    with _importing:
+        import open_clip  # noqa: F401
+
+
 def load_encoder(spec: ModelSpec, *, device: str | None = None, download: bool = False) -> Encoder:
     """Load a model onto the GPU where there is one, else the CPU. Raises ModelError.
 
     Nothing is fetched from the network unless `download`.
     """
+    preload()
     import open_clip
     import torch
 
