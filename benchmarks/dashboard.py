@@ -10,6 +10,7 @@ fresh server.
 from __future__ import annotations
 
 import argparse
+import base64
 import re
 import statistics
 import time
@@ -20,6 +21,8 @@ from browser import chromium, memory_bytes, served
 from common import describe_machine
 
 WAIT_MS = 120_000
+QUERIES = ["a red apple", "two dogs", "a cat", "on the beach", "a boat", "at night", "a green background", "a bird"]
+_PICTURES = "() => [...document.querySelectorAll('[class*=st-key-pictures_found] img')]"
 
 
 def main() -> None:
@@ -38,6 +41,64 @@ def main() -> None:
         for name in ("Balance", "Entries", "Pairs", "Compare"):
             show(f"page {name}, first time", [timed(lambda name=name: other_page(page, name))])
         print(f"{'memory of the server':32}{memory_bytes(group) / 2**20:10,.0f} MB")
+    with served([options.run] if options.run else []) as (address, group), chromium() as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(WAIT_MS)
+        answers = server_times(page)
+        show("first search, cold", [timed(lambda: first_search(page, address))])
+        answers.clear()
+        show("another search", [timed(lambda text=text: search(page, text)) for text in QUERIES[1:]])
+        show("a search, server time", answers)
+        print(f"{'memory, the model loaded':32}{memory_bytes(group) / 2**20:10,.0f} MB")
+
+
+def server_times(page: Any) -> list[float]:
+    """Grows by the seconds from each question on the wire to the end of its answer, by the browser's own clock."""
+    from streamlit.proto.BackMsg_pb2 import BackMsg
+    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+    seconds: list[float] = []
+    asked: list[float] = []
+
+    def sent(event: dict[str, Any]) -> None:
+        if BackMsg.FromString(_payload(event)).WhichOneof("type") == "rerun_script":
+            asked.append(event["timestamp"])
+
+    def received(event: dict[str, Any]) -> None:
+        if ForwardMsg.FromString(_payload(event)).WhichOneof("type") == "script_finished" and asked:
+            seconds.append(event["timestamp"] - asked[0])
+            asked.clear()
+
+    wire = page.context.new_cdp_session(page)
+    wire.on("Network.webSocketFrameSent", sent)
+    wire.on("Network.webSocketFrameReceived", received)
+    wire.send("Network.enable")
+    return seconds
+
+
+def _payload(event: dict[str, Any]) -> bytes:
+    return base64.b64decode(event["response"]["payloadData"])
+
+
+def first_search(page: Any, address: str) -> None:
+    """From the address typed into a fresh window to the pictures."""
+    page.goto(f"{address}/search")
+    page.get_by_role("textbox", name="Search").wait_for()
+    search(page, QUERIES[0])
+
+
+def search(page: Any, text: str) -> None:
+    """Until other pictures than before are drawn, all of them."""
+    field = page.get_by_role("textbox", name="Search")
+    before = page.evaluate(f"({_PICTURES})().map(picture => picture.src).join()")
+    field.fill(text)
+    field.press("Enter")
+    page.wait_for_function(
+        f"before => {{ const all = ({_PICTURES})(); return all.length == 24 && all.every(picture => picture.complete)"
+        " && all.map(picture => picture.src).join() != before }",
+        arg=before,
+        timeout=WAIT_MS,
+    )
 
 
 def timed(action: Callable[[], None]) -> float:

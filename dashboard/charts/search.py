@@ -22,7 +22,7 @@ def embedding_map(points: pl.DataFrame, found: pl.DataFrame | None, density: pl.
         x=density["x"].unique(maintain_order=True).to_numpy(),
         y=density["y"].unique(maintain_order=True).to_numpy(),
         z=density["pictures"].to_numpy().reshape(density["x"].n_unique(), -1).T,
-        colorscale=[[0, "rgba(128,128,128,0)"], [1, "rgba(128,128,128,0.5)"]],
+        colorscale=[[0, "rgba(128,128,128,0)"], [1, "rgba(128,128,128,0.7)"]],
         contours={"coloring": "fill", "showlines": False},
         ncontours=12,
         showscale=False,
@@ -52,9 +52,8 @@ def embedding_map(points: pl.DataFrame, found: pl.DataFrame | None, density: pl.
             hovertemplate="%{text}<extra></extra>",
         )
     chart.update_layout(dragmode="lasso")
-    hidden = {"visible": False}
-    chart.update_xaxes(**hidden)
-    chart.update_yaxes(**hidden, scaleanchor="x")
+    chart.update_xaxes(visible=False)
+    chart.update_yaxes(visible=False)
     return chart
 
 

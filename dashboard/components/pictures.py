@@ -58,12 +58,10 @@ def _card(pair: dict[str, object], fingerprint: str, *, key: str, similar: bool)
     else:
         st.image(data, width="stretch", alt="the pair's picture")
     st.text(cut(str(pair["text"]), _LONGEST_CAPTION))
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        status_badge(str(pair["status"]))
-        if pair.get("score") is not None:
-            st.text(f"{pair['score']:.3f}")
     if "score" in pair:
-        st.text(f"by “{cut(str(pair['decided_by']), 40)}”" if pair["decided_by"] else "no entry matches")
+        score = "" if pair["score"] is None else f"{pair['score']:.3f}  ·  "
+        st.text(score + (f"“{cut(str(pair['decided_by']), 40)}”" if pair["decided_by"] else "no entry matches"))
+    status_badge(str(pair["status"]))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         explain = st.button("Why?", key=f"{key}_{pair['pair']}", type="tertiary", help="Explain this pair")
         more = similar and st.button(

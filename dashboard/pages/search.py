@@ -87,13 +87,10 @@ def results(run: Run, embeddings: Embeddings, settings: Settings, query: Query) 
     if not len(found):
         st.info("No picture passes these filters: change them, or t.", icon=":material/search_off:")
         return
-    left, right = st.columns([5, 1], vertical_alignment="center")
     kept = int((found["status"] == "kept").sum())
-    left.caption(
-        f"{len(found):,} results, {kept:,} of them kept at this t. "
-        + ("The score is the cosine of query and picture." if query.scored else "The first ones that pass the filters.")
-    )
-    with right:
+    what = "The score is the cosine of query and picture." if query.scored else "The first ones that pass the filters."
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"{len(found):,} results, {kept:,} of them kept at this t. {what}")
         csv_download(found, name="results")
     pair_wall(found.rename({"row": "pair", "entry": "decided_by"}), run.fingerprint, key="found", similar=True)
     with st.expander("The same on the command line"):
