@@ -33,9 +33,9 @@ _importing = threading.Lock()  # two threads in one import, from its two ends, m
 
 
 class Encoder:
-    """A model ready to encode; made by `load_encoder`. Results are float32, rows of length 1."""
+    """A model ready to encode; made by `load_encoder`. Results are float32, rows of length 1. `device`: torch's."""
 
-    def __init__(self, spec: ModelSpec, model: Any, preprocess: Any, tokenizer: Any, device: str) -> None:
+    def __init__(self, spec: ModelSpec, model: Any, preprocess: Any, tokenizer: Any, device: Any) -> None:
         self.spec, self.device = spec, device
         self._model, self._tokenizer = model, tokenizer
         self.preprocess = preprocess
@@ -85,7 +85,7 @@ class Encoder:
     def _encoded(self, encode: Any, inputs: Any) -> np.ndarray:
         import torch
 
-        autocast = torch.autocast(self.device) if self.device == "cuda" else contextlib.nullcontext()
+        autocast = torch.autocast("cuda") if self.device.type == "cuda" else contextlib.nullcontext()
         with torch.inference_mode(), autocast:
             vectors = encode(inputs.to(self.device))
         return torch.nn.functional.normalize(vectors.float(), dim=-1).cpu().numpy()
@@ -107,24 +107,34 @@ def preload() -> None:
 
 
 def load_encoder(spec: ModelSpec, *, device: str | None = None, download: bool = False) -> Encoder:
-    """Load a model onto the GPU where there is one, else the CPU. Raises ModelError.
+    """Load a model onto the GPU where there is one, else the CPU. Raises ModelError; SettingsError for a device that isn't.
 
     Nothing is fetched from the network unless `download`.
     """
     preload()
     import open_clip
-    import torch
 
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    place = _device(device)
     with _wrapped(spec):
         merges = spec.merges
         name = f"local-dir:{spec.folder}" if spec.folder else spec.name
         arguments = {} if spec.folder else _weights(spec, download)
-        model, _, preprocess = open_clip.create_model_and_transforms(
-            name, device=device, weights_only=True, **arguments
-        )
+        model, _, preprocess = open_clip.create_model_and_transforms(name, device=place, weights_only=True, **arguments)
         tokenizer = open_clip.get_tokenizer(name, **({"bpe_path": str(merges)} if merges else {}))
-    return Encoder(spec, model.eval(), preprocess, tokenizer, device)
+    return Encoder(spec, model.eval(), preprocess, tokenizer, place)
+
+
+def _device(wanted: str | None) -> Any:
+    import torch
+
+    try:
+        device = torch.device(wanted or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SettingsError(
+            f"the device {wanted!r} can't be used here ({_reason(error)}); leave it out, or say cpu"
+        ) from error
+    return device
 
 
 def _weights(spec: ModelSpec, download: bool) -> dict[str, Any]:
@@ -205,20 +215,22 @@ def _reason(error: Exception) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def _batch_size(side: int, device: str) -> int:
-    """Pictures at once: a share of the free memory, between 1 and 512."""
+def _batch_size(side: int, device: Any) -> int:
+    """Pictures at once, a power of two: what a share of the free memory takes, at most 512 on a GPU and 128 on a CPU."""
     free = _free_bytes(device) * _BATCH_MEMORY_SHARE
     fits = max(1, int(free // (side * side * _BYTES_A_PIXEL)))
-    return min(_LARGEST_BATCH if device == "cuda" else 128, 1 << (fits.bit_length() - 1))
+    return min(_LARGEST_BATCH if device.type == "cuda" else 128, 1 << (fits.bit_length() - 1))
 
 
-def _free_bytes(device: str) -> int:
-    import os
-
+def _free_bytes(device: Any) -> int:
     import torch
 
-    if device == "cuda":
-        return int(torch.cuda.mem_get_info()[0])
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 4 * 2**30  # macOS and Windows tell only through other packages
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        meminfo = Path("/proc/meminfo").read_text()
+    except OSError:
+        return 4 * 2**30  # macOS and Windows tell only through other packages
+    # Not what is free: what files are cached in is given back when it is needed.
+    (available,) = (line.split()[1] for line in meminfo.splitlines() if line.startswith("MemAvailable:"))
+    return int(available) * 1024

@@ -10,25 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from metaclip_core import Run, curate, open_run
-from metaclip_core.embedding import embed, model_named
 from metaclip_core.jobs import jobs_in
 from metaclip_core.search import Filters, Searcher
 
-from .conftest import OpenPage, texts, write_tar
-
-COLOURS = ["red", "green", "blue", "yellow"]
-
-
-@pytest.fixture(scope="session")
-def cards(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """40 pairs: plain cards of four colours, embedded."""
-    folder = tmp_path_factory.mktemp("cards")
-    captions = [f"a {COLOURS[i % 4]} card" for i in range(40)]
-    write_tar(folder / "pool.tar", captions, colours=COLOURS)
-    pl.DataFrame({"entry": [*COLOURS, "card", "a"]}).write_parquet(folder / "metadata.parquet")
-    run = curate(folder / "pool.tar", folder / "metadata.parquet", folder / "run")
-    embed(run, model_named())
-    return run
+from .conftest import OpenPage, texts
 
 
 @pytest.fixture
