@@ -14,7 +14,9 @@ import streamlit as st
 
 from dashboard.data.balances import Settings, balance_of
 from metaclip_core.embedding.encoder import preload
+from metaclip_core.embedding.job import check_pictures
 from metaclip_core.embedding.store import Embeddings, list_embeddings
+from metaclip_core.errors import EmbeddingError
 from metaclip_core.run import Run
 from metaclip_core.search import Filters, Searcher, agreement, list_pairs, map_density, map_places, map_points
 from metaclip_core.search.index import open_index
@@ -56,6 +58,20 @@ class Query:
 def embeddings_of(run: Run) -> list[Embeddings]:
     """The run's embeddings, the newest first. Raises EmbeddingError when some are damaged."""
     return list_embeddings(run)
+
+
+def no_pictures(run: Run) -> str | None:
+    """Why the run can't be embedded; None when it can."""
+    return _no_pictures(run, run.fingerprint)
+
+
+@st.cache_data(max_entries=16, show_spinner="Looking for pictures")
+def _no_pictures(_run: Run, fingerprint: str) -> str | None:
+    try:
+        check_pictures(_run)
+    except EmbeddingError as error:
+        return str(error)
+    return None
 
 
 @st.cache_resource

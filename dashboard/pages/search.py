@@ -24,6 +24,7 @@ from dashboard.data.searches import (
     command,
     density,
     embeddings_of,
+    no_pictures,
     on_map,
     positions,
     warm_up,
@@ -39,12 +40,7 @@ _LASSOED = 24
 def page(run: Run, settings: Settings) -> None:
     made = embeddings_of(run)
     if not made:
-        st.info(
-            "The pictures of this run are not embedded yet, so they can't be searched. The model that ships knows the world of "
-            "the embedded sample only; for photographs choose one of MetaCLIP's, which is downloaded when you start it.",
-            icon=":material/image_search:",
-        )
-        embed_form(run)
+        without_embeddings(run)
         return
     labels = [embeddings.label for embeddings in made]
     number = (
@@ -71,6 +67,19 @@ def page(run: Run, settings: Settings) -> None:
             st.text(f"Embedded by {embeddings.label}: {embeddings.n_images:,} pictures, {embeddings.dim} dimensions.")
             embed_form(run)
     warm_up()  # last, so that what is drawn here does not wait for it
+
+
+def without_embeddings(run: Run) -> None:
+    if reason := no_pictures(run):
+        st.info("This run can't be searched:", icon=":material/hide_image:")
+        st.text(reason)
+        return
+    st.info(
+        "The pictures of this run are not embedded yet, so they can't be searched. The model that ships knows the world of "
+        "the embedded sample only; for photographs choose one of MetaCLIP's, which is downloaded when you start it.",
+        icon=":material/image_search:",
+    )
+    embed_form(run)
 
 
 def results(run: Run, embeddings: Embeddings, settings: Settings, query: Query) -> None:

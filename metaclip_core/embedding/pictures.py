@@ -38,7 +38,7 @@ def decode_picture(data: bytes, name: str, *, edge: int | None = None) -> Image:
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError(f"{name}: {_too_large(str(error))}") from error
+        raise PictureError(f"{name}: {_too_large(f'more than {Image.MAX_IMAGE_PIXELS:,} pixels')}") from error
     except Exception as error:  # Pillow's decoders raise whatever the bytes provoke
         raise PictureError(f"{name}: not a picture that can be read ({type(error).__name__})") from error
 
