@@ -29,9 +29,14 @@ def captions_form(run: Run, embeddings: Embeddings) -> None:
 
 
 def embed_form(run: Run) -> None:
-    models = {model.label: model for model in known_models()}
+    every = st.toggle("All that open_clip knows", key="all_models", help="MetaCLIP's own come first in either list.")
+    with st.spinner("Asking open_clip"):
+        models = {model.label: model for model in known_models(all_of_open_clip=every)}
     chosen = st.selectbox("Embed the pictures with", list(models), key="embed_with")
     model = models[chosen or next(iter(models))]
+    if model.pretrained:
+        size = f", about {model.parameters_m * 4 / 1e3:.1f} GB at most," if model.parameters_m else ""
+        st.caption(f"Its weights{size} are downloaded when you start it, unless they are on this machine already.")
     if st.button("Embed", key="embed", type="primary", icon=":material/play_arrow:"):
         _start_embedding(run, model.name, model.pretrained, f"{run.name} with {model.label}")
     job_list("embed")

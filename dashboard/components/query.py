@@ -17,6 +17,7 @@ __all__ = ["query_controls"]
 
 _NUMBERS = (12, 24, 48, 96)
 _EXAMPLE_PX = 72
+_LONGEST_TEXT = 60_000  # characters: more than the address could hold; what is too long for a query is said before
 _PICTURE_TYPES = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif"]
 
 
@@ -28,7 +29,7 @@ def query_controls(run: Run) -> Query:
         key="q",
         bind="query-params",
         placeholder="what the picture should show, then Enter",
-        max_chars=2_000,
+        max_chars=_LONGEST_TEXT,
         on_change=_forget_like,
     )
     with upload_place.popover("By picture", icon=":material/upload:", width="stretch"):

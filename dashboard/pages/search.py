@@ -138,13 +138,14 @@ def picture_map(run: Run, embeddings: Embeddings, settings: Settings, query: Que
         table,
         name="map",
         how_to_read=f"{len(table):,} pairs by chance, over the density of all; pictures that CLIP finds alike are near each "
-        "other (t-SNE). Directions and distances between groups mean nothing. Draw a lasso or a box to see its pairs; the "
-        "address can't hold it." + (f" Rings: the {len(hits):,} results of the search." if hits is not None else ""),
+        "other (t-SNE). Directions and distances between groups mean nothing. Draw a lasso or a box to see its pairs, "
+        "double-click to let go of them; the address can't hold it."
+        + (f" Rings: the {len(hits):,} results of the search." if hits is not None else ""),
         lasso=True,
     )
     if chosen:
         shown = sampled(pl.Series(sorted(set(chosen)), dtype=pl.Int64).to_numpy(), _LASSOED, 1)
-        st.markdown(f"**{len(set(chosen)):,} pairs in the lasso**")
+        st.markdown(f"**{len(set(chosen)):,} pairs chosen on the map**")
         pair_wall(pair_table(run, settings, shown), run.fingerprint, key="lassoed", similar=True)
 
 

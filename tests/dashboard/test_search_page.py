@@ -214,6 +214,19 @@ def test_pictures_without_captions_can_be_searched_and_the_captions_added(
     assert [trace["name"] for trace in traces] == [f"kept ({kept})", f"dropped ({40 - kept})"]
 
 
+def test_models_to_choose_from(open_search: OpenPage) -> None:
+    app = open_search(view="Models")
+    assert any("Embedded by metaclip-sample: 40 pictures, 128 dimensions." in text for text in texts(app))
+    options = app.selectbox(key="embed_with").options
+    assert options[:2] == ["metaclip-sample", "ViT-B-32-quickgelu · metaclip_400m (151M parameters)"]
+    app.selectbox(key="embed_with").set_value(options[1]).run()
+    assert any("Its weights, about 0.6 GB at most, are downloaded when you start it" in c.value for c in app.caption)
+    app.toggle(key="all_models").set_value(True).run()
+    every = app.selectbox(key="embed_with").options
+    assert every[: len(options)] == options
+    assert "ViT-B-32 · openai" in every
+
+
 def test_a_run_without_pictures_says_so(open_page: OpenPage, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pl.DataFrame({"text": ["a red card"]}).write_parquet(workspace / "pool.parquet")
     run = curate(workspace / "pool.parquet", write_metadata(workspace / "m.parquet"), workspace / "runs/none")
