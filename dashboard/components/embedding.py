@@ -29,7 +29,7 @@ def captions_form(run: Run, embeddings: Embeddings) -> None:
 
 
 def embed_form(run: Run) -> None:
-    every = st.toggle("All that open_clip knows", key="all_models", help="MetaCLIP's own come first in either list.")
+    every = st.toggle("All models of open_clip", key="all_models", help="MetaCLIP's own come first in either list.")
     with st.spinner("Asking open_clip"):
         models = {model.label: model for model in known_models(all_of_open_clip=every)}
     chosen = st.selectbox("Embed the pictures with", list(models), key="embed_with")

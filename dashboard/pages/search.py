@@ -111,12 +111,14 @@ def cost(run: Run, settings: Settings, entry: str) -> None:
     balance = balance_of(run, settings)
     pairs = pairs_of_entry(balance.matches, entry_id_of(run, entry))
     kept = int((balance.keep_t[pairs] < settings.t).sum())
-    left, right = st.columns([5, 1], vertical_alignment="center")
-    left.text(
-        f"“{cut(entry, 80)}”: {kept:,} of its {len(pairs):,} pairs are kept at this t, {len(pairs) - kept:,} are dropped."
-    )
-    if right.button("This entry", key="to_entry", width="stretch"):
-        go_to("entries", entry=entry)
+    name, dropped = cut(entry, 80), len(pairs) - kept
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if len(pairs):
+            st.text(f"“{name}”: {kept:,} of its {len(pairs):,} pairs are kept at this t, {dropped:,} are dropped.")
+        else:
+            st.text(f"“{name}” matches none of the pool's pairs.")
+        if st.button("This entry", key="to_entry"):
+            go_to("entries", entry=entry)
 
 
 def picture_map(run: Run, embeddings: Embeddings, settings: Settings, query: Query) -> None:

@@ -71,14 +71,17 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _found(run: Run, options: argparse.Namespace, **settings: Any) -> pl.DataFrame:
+    from metaclip_core.embedding.pictures import check_query_size
     from metaclip_core.search import Searcher
 
     searcher = Searcher.open(run, model_of(options) if options.model or options.pretrained else None)
     if options.like is not None:
         return searcher.like(options.like, **settings)
     if options.picture is not None:
+        path = Path(options.picture)
         try:
-            data = Path(options.picture).read_bytes()
+            check_query_size(path.stat().st_size)
+            data = path.read_bytes()
         except OSError as error:
             raise PictureError(f"{options.picture}: {error.strerror or error}") from error
         return searcher.search(searcher.picture_vector(data), **settings)

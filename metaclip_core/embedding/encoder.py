@@ -154,6 +154,7 @@ def _weights(spec: ModelSpec, download: bool) -> dict[str, Any]:
         )
     path = _cached(tag)
     if path is None and download:
+        _check_hub(spec, tag)
         path = open_clip.download_pretrained(tag)
     if path is None:
         raise ModelError(
@@ -169,6 +170,21 @@ def _weights(spec: ModelSpec, download: bool) -> dict[str, Any]:
         "image_interpolation": preprocessing.get("interpolation"),
         "image_resize_mode": preprocessing.get("resize_mode"),
     }
+
+
+def _check_hub(spec: ModelSpec, tag: dict[str, Any]) -> None:
+    """Raises ModelError at once where the Hub can't be reached, which its own client tries for most of a minute."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    if tag.get("hf_hub"):
+        try:
+            get_session().head(constants.ENDPOINT, timeout=10)
+        except Exception as error:  # httpx's, below a session that may be anyone's
+            raise ModelError(
+                f"{spec.label}: {constants.ENDPOINT} can't be reached ({_reason(error)}); "
+                "offline, only models that are on this machine can be used"
+            ) from error
 
 
 def _cached(tag: dict[str, Any]) -> Path | None:
@@ -210,6 +226,8 @@ def _reason(error: Exception) -> str:
         n = sum("size mismatch" in line for line in lines)
         first = next((line for line in lines if "size mismatch" in line), lines[min(1, len(lines) - 1)])
         return f"they are of another model ({n or len(lines)} tensors don't fit; the first: {first[:200]})"
+    if isinstance(error, AssertionError):  # open_clip's way to find shapes that don't go together
+        return f"they are of another model ({lines[0] if lines else 'shapes differ'})"
     if "weights_only" in str(error).lower() or "unpickl" in str(error).lower():
         return "the file holds more than weights, which is never run here; convert it to safetensors"
     return lines[0][:300] if lines else type(error).__name__
