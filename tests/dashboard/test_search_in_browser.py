@@ -58,16 +58,22 @@ def wall(page: Page, name: str = "found") -> Locator:
     return page.locator(f"[class*=st-key-pictures_{name}]")
 
 
-def rows(page: Page, name: str = "found") -> list[int]:
-    """The pairs on the wall, in order: those that its buttons explain."""
+def settled(page: Page) -> None:
+    """Wait until the page is drawn to its end."""
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     page.wait_for_function("!document.querySelector('[data-stale=true]')")
+
+
+def rows(page: Page, name: str = "found") -> list[int]:
+    """The pairs on the wall, in order: those that its buttons explain."""
+    settled(page)
     classes = wall(page, name).locator("[class*=st-key-]").evaluate_all("all => all.map(one => one.className)")
     found = [re.search(rf"st-key-{name}_(\d+)( |$)", names) for names in classes]
     return [int(match[1]) for match in found if match]
 
 
 def badges(page: Page) -> list[str]:
+    settled(page)
     return [
         text.split()[-1]
         for text in wall(page).get_by_text(re.compile(r"^(check|close)?\s*(kept|dropped)$")).all_inner_texts()
