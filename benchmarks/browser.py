@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["chromium", "memory_bytes", "served"]
+__all__ = ["chromium", "memory_bytes", "processor_seconds", "served"]
 
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
               "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -64,12 +64,26 @@ def chromium() -> Iterator[Any]:
 
 def memory_bytes(group: int) -> int:
     """Resident memory of the processes of a group (Linux)."""
-    total = 0
-    for process in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if os.getpgid(int(process)) == group:
-                with open(f"/proc/{process}/statm") as file:
-                    total += int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, ProcessLookupError):
-            continue
-    return total
+    return sum(int(_of_process(process, "statm").split()[1]) for process in _group(group)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def processor_seconds(group: int) -> float:
+    """Processor time of the processes of a group so far (Linux)."""
+    ticks = [_of_process(process, "stat").rpartition(")")[2].split()[11:13] for process in _group(group)]
+    return sum(int(user) + int(system) for user, system in ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def _group(group: int) -> list[str]:
+    return [process for process in os.listdir("/proc") if process.isdigit() and _group_of(process) == group]
+
+
+def _group_of(process: str) -> int:
+    try:
+        return os.getpgid(int(process))
+    except ProcessLookupError:
+        return -1
+
+
+def _of_process(process: str, file: str) -> str:
+    with open(f"/proc/{process}/{file}") as opened:
+        return opened.read()

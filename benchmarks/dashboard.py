@@ -2,6 +2,7 @@
 
     python benchmarks/dashboard.py                  the embedded sample
     python benchmarks/dashboard.py RUN              any run; make_pool.py and `metaclip curate` make one of ten million
+    python benchmarks/dashboard.py [RUN] --search   only the search page
 
 A new t is each time another one, so that nothing is at hand already. Prints medians; the first value is the first page of a
 fresh server.
@@ -10,34 +11,62 @@ fresh server.
 from __future__ import annotations
 
 import argparse
+import base64
 import re
 import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
-from browser import chromium, memory_bytes, served
+from browser import chromium, memory_bytes, processor_seconds, served
 from common import describe_machine
 
 WAIT_MS = 120_000
+QUERIES = ["a red apple", "two dogs", "a cat", "on the beach", "a boat", "at night", "a green background", "a bird"]
+_PICTURES = "() => [...document.querySelectorAll('[class*=st-key-pictures_found] img')]"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", nargs="?", help="a run directory (the sample)")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--search", action="store_true", help="only the search page, of a run that is embedded")
     options = parser.parse_args()
-    print(describe_machine("streamlit", "plotly", "polars"))
-    with served([options.run] if options.run else []) as (address, group), chromium() as browser:
+    print(describe_machine("streamlit", "plotly", "polars", "torch", "open_clip_torch"))
+    arguments = [options.run] if options.run else []
+    if not options.search:
+        measure_pages(arguments, options.repeats)
+    if options.search or not options.run:
+        measure_search(arguments)
+
+
+def measure_pages(arguments: list[str], repeats: int) -> None:
+    with served(arguments) as (address, group), chromium() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(WAIT_MS)
         show("first page, fresh server", [timed(lambda: opened(page, address))])
-        show("the page again", [timed(lambda: opened(page, address)) for _ in range(options.repeats)])
-        show("a new t", [timed(lambda t=t: new_t(page, t)) for t in other_ts(options.repeats)])
+        show("the page again", [timed(lambda: opened(page, address)) for _ in range(repeats)])
+        show("a new t", [timed(lambda t=t: new_t(page, t)) for t in other_ts(repeats)])
         show("a new set of sources", sources_switched(page))
         for name in ("Balance", "Entries", "Pairs", "Compare"):
             show(f"page {name}, first time", [timed(lambda name=name: other_page(page, name))])
         print(f"{'memory of the server':32}{memory_bytes(group) / 2**20:10,.0f} MB")
+
+
+def measure_search(arguments: list[str]) -> None:
+    """Processor time beside the clock's: on a busy machine it says what is the program's own."""
+    with served(arguments) as (address, group), chromium() as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(WAIT_MS)
+        answers = server_times(page)
+        show("first search, cold", [timed(lambda: first_search(page, address))])
+        before = processor_seconds(group)
+        print(f"{'  processor time since the start':32}{before:10.2f} s")
+        answers.clear()
+        show("another search", [timed(lambda text=text: search(page, text)) for text in QUERIES[1:]])
+        show("  server time", answers)
+        print(f"{'  processor time':32}{(processor_seconds(group) - before) / (len(QUERIES) - 1):10.2f} s")
+        print(f"{'memory, the model loaded':32}{memory_bytes(group) / 2**20:10,.0f} MB")
 
 
 def timed(action: Callable[[], None]) -> float:
@@ -49,6 +78,55 @@ def timed(action: Callable[[], None]) -> float:
 def show(what: str, seconds: list[float]) -> None:
     print(
         f"{what:32}{statistics.median(seconds):10.2f} s   (of {len(seconds)}, {min(seconds):.2f} to {max(seconds):.2f})"
+    )
+
+
+def server_times(page: Any) -> list[float]:
+    """Grows by the seconds from each question on the wire to the end of its answer, by the browser's own clock."""
+    from streamlit.proto.BackMsg_pb2 import BackMsg
+    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+    seconds: list[float] = []
+    asked: list[float] = []
+
+    def sent(event: dict[str, Any]) -> None:
+        if BackMsg.FromString(_payload(event)).WhichOneof("type") == "rerun_script":
+            asked.append(event["timestamp"])
+
+    def received(event: dict[str, Any]) -> None:
+        if ForwardMsg.FromString(_payload(event)).WhichOneof("type") == "script_finished" and asked:
+            seconds.append(event["timestamp"] - asked[0])
+            asked.clear()
+
+    wire = page.context.new_cdp_session(page)
+    wire.on("Network.webSocketFrameSent", sent)
+    wire.on("Network.webSocketFrameReceived", received)
+    wire.send("Network.enable")
+    return seconds
+
+
+def _payload(event: dict[str, Any]) -> bytes:
+    return base64.b64decode(event["response"]["payloadData"])
+
+
+def first_search(page: Any, address: str) -> None:
+    """From the address typed into a fresh window to the pictures."""
+    page.goto(f"{address}/search")
+    page.get_by_role("textbox", name="Search").wait_for()
+    search(page, QUERIES[0])
+
+
+def search(page: Any, text: str) -> None:
+    """Until other pictures than before are drawn, all of them."""
+    field = page.get_by_role("textbox", name="Search")
+    before = page.evaluate(f"({_PICTURES})().map(picture => picture.src).join()")
+    field.fill(text)
+    field.press("Enter")
+    page.wait_for_function(
+        f"before => {{ const all = ({_PICTURES})(); return all.length == 24 && all.every(picture => picture.complete)"
+        " && all.map(picture => picture.src).join() != before }",
+        arg=before,
+        timeout=WAIT_MS,
     )
 
 

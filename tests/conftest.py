@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,19 @@ def shared_data() -> Path:
     if not (folder / "data/captions.parquet").exists():
         pytest.skip("no ../shared/data here: the real captions are not part of the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sample_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A newcomer's XDG_CACHE_HOME in which the embedded sample is curated and can be searched; torch is not loaded for it."""
+    cache = tmp_path_factory.mktemp("cache")
+    code = (
+        "import sys; from metaclip_core.cli.dashboard import app_folder, sample_run; sample_run(app_folder())\n"
+        "assert not {'torch', 'open_clip', 'sklearn'} & set(sys.modules)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "XDG_CACHE_HOME": str(cache)}
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=cache, check=True)
+    return cache
 
 
 @pytest.fixture(scope="session")

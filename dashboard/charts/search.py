@@ -13,9 +13,21 @@ _GROUPS = (BEFORE, CAP, AFTER, TAIL, "#56B4E9", "#D55E00", "#F0E442")
 _STATUS = {"kept": AFTER, "dropped": CAP, "unmatched": THRESHOLD}
 
 
-def embedding_map(points: pl.DataFrame, found: pl.DataFrame) -> go.Figure:
-    """`pair, x, y, text, group`, a point a pair, coloured by group; `found` (x, y, text) stands out."""
+def embedding_map(points: pl.DataFrame, found: pl.DataFrame | None, density: pl.DataFrame) -> go.Figure:
+    """`points` (pair, x, y, text, group), a point a pair, coloured by group, over `search.map_density`; `found` (row, x, y,
+    text), if any, stands out.
+    """
     chart = figure(title="Pictures by likeness", x="", y="", height=620)
+    chart.add_contour(
+        x=density["x"].unique(maintain_order=True).to_numpy(),
+        y=density["y"].unique(maintain_order=True).to_numpy(),
+        z=density["pictures"].to_numpy().reshape(density["x"].n_unique(), -1).T,
+        colorscale=[[0, "rgba(128,128,128,0)"], [1, "rgba(128,128,128,0.7)"]],
+        contours={"coloring": "fill", "showlines": False},
+        ncontours=12,
+        showscale=False,
+        hoverinfo="skip",
+    )
     for number, group in enumerate(points["group"].unique(maintain_order=True).sort()):
         some = points.filter(pl.col("group") == group)
         chart.add_scatter(
@@ -28,21 +40,20 @@ def embedding_map(points: pl.DataFrame, found: pl.DataFrame) -> go.Figure:
             text=literal(some["text"]),
             hovertemplate="%{text}<extra></extra>",
         )
-    if len(found):
+    if found is not None:
         chart.add_scatter(
             x=found["x"].to_numpy(),
             y=found["y"].to_numpy(),
-            name="found",
+            name=f"results ({len(found):,})",
             mode="markers",
             marker={"size": 14, "symbol": "circle-open", "color": "#D55E00", "line": {"width": 3}},
-            customdata=found["pair"].to_numpy(),
+            customdata=found["row"].to_numpy(),
             text=literal(found["text"]),
             hovertemplate="%{text}<extra></extra>",
         )
     chart.update_layout(dragmode="lasso")
-    hidden = {"visible": False}
-    chart.update_xaxes(**hidden)
-    chart.update_yaxes(**hidden, scaleanchor="x")
+    chart.update_xaxes(visible=False)
+    chart.update_yaxes(visible=False)
     return chart
 
 

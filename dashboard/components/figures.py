@@ -23,7 +23,7 @@ def chart_with_table(
     """Draw the chart; below it the sentence and a button for the table as CSV. `name`: key and file name.
 
     `on_click` is called with the x of a point that is clicked, before the page is drawn again. With `lasso` the custom
-    data of the points in it are returned, whole numbers.
+    data of the points in it, or in a box, are returned, whole numbers.
     """
     key = f"chart_{name}"
 
@@ -38,7 +38,7 @@ def chart_with_table(
         config={"displaylogo": False, "displayModeBar": lasso},
         alt=how_to_read,
         on_select=clicked if on_click else "rerun" if lasso else "ignore",
-        selection_mode="lasso" if lasso else "points",
+        selection_mode=("lasso", "box") if lasso else "points",
     )
     text, button = st.columns([4, 1], vertical_alignment="top")
     text.caption(how_to_read)

@@ -22,20 +22,28 @@ STATUS_LOOK = {
 }
 
 
-def pair_wall(pairs: pl.DataFrame, fingerprint: str, *, key: str, columns: int = 6, similar: bool = False) -> None:
-    """`data.pairs.pair_table`: pictures in rows of `columns`, or a table where no pair has one. A click explains a pair.
+_STYLE = """<style>
+[class*="st-key-pictures_"] {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: 1.25rem 1rem; align-items: start;
+}
+[class*="st-key-pictures_"] [data-testid="stText"] { font-size: 0.875rem; overflow-wrap: anywhere; }
+</style>"""
 
-    With a column `score` that is shown, too; `similar` adds a button that searches for more like it.
+
+def pair_wall(pairs: pl.DataFrame, fingerprint: str, *, key: str, similar: bool = False) -> None:
+    """`data.pairs.pair_table`: pictures, as many side by side as there is room for, or a table where no pair has one.
+
+    With a column `score` that is shown, too, and what decided; `similar` adds a button that searches for more like it.
     """
     if not len(pairs):
         st.caption("None.")
     elif pairs["image_path"].null_count() == len(pairs):
         _table(pairs, key=key)
     else:
-        for start in range(0, len(pairs), columns):
-            cells = st.columns(columns)
-            for cell, pair in zip(cells, pairs[start : start + columns].iter_rows(named=True), strict=False):
-                with cell:
+        st.html(_STYLE)
+        with st.container(key=f"pictures_{key}"):
+            for pair in pairs.iter_rows(named=True):
+                with st.container(gap="xsmall"):
                     _card(pair, fingerprint, key=key, similar=similar)
 
 
@@ -51,13 +59,16 @@ def _card(pair: dict[str, object], fingerprint: str, *, key: str, similar: bool)
         st.image(data, width="stretch", alt="the pair's picture")
     st.text(cut(str(pair["text"]), _LONGEST_CAPTION))
     if "score" in pair:
-        because = f"  ·  {cut(str(pair['decided_by']), 40)}" if pair["decided_by"] else ""
-        st.text(f"{pair['score']:.3f}{because}")
+        score = "" if pair["score"] is None else f"{pair['score']:.3f}  ·  "
+        st.text(score + (f"“{cut(str(pair['decided_by']), 40)}”" if pair["decided_by"] else "no entry matches"))
+    status_badge(str(pair["status"]))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        status_badge(str(pair["status"]))
         explain = st.button("Why?", key=f"{key}_{pair['pair']}", type="tertiary", help="Explain this pair")
         more = similar and st.button(
-            "More", key=f"{key}_like_{pair['pair']}", type="tertiary", help="More like this picture"
+            "More like this",
+            key=f"{key}_like_{pair['pair']}",
+            type="tertiary",
+            help="Search for pictures like this one",
         )
     if more:
         go_to("search", like=int(pair["pair"]))  # type: ignore[call-overload]

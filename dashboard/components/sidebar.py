@@ -22,6 +22,7 @@ _STYLE = """<style>
 .stMainBlockContainer h3 { font-size: 1.3rem; }
 [data-testid="stMetricValue"] { font-size: 1.4rem; }  /* 10,000,000.0 fits its box */
 [data-testid="stSidebarHeader"] { height: 2.5rem; }
+@media (max-width: 640px) { .stMainBlockContainer { padding: 3.25rem 1rem 4rem; } }
 </style>"""
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 
 import streamlit as st
-from PIL import Image, ImageOps
+from PIL import ImageOps
+from PIL.Image import Image
 
-from metaclip_core.errors import PoolError
+from metaclip_core.embedding.pictures import decode_picture
+from metaclip_core.errors import PictureError, PoolError
 from metaclip_core.pools.pictures import read_picture
 
-__all__ = ["picture", "thumbnail"]
-
-MAX_PIXELS = 64_000_000  # a picture of more is not decoded
+__all__ = ["picture", "small_jpeg", "thumbnail"]
 
 
 def thumbnail(fingerprint: str, path: str, offset: int | None, size: int | None, edge: int = 360) -> bytes:
@@ -29,16 +29,19 @@ def picture(fingerprint: str, path: str, offset: int | None, size: int | None, e
 def _made_small(fingerprint: str, path: str, offset: int | None, size: int | None, edge: int, square: bool) -> bytes:
     data = read_picture(path, offset, size)
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise PoolError(f"{path}: a picture of {image.width} x {image.height} pixels is not shown")
-            image.draft("RGB", (edge, edge))
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-            small = ImageOps.fit(upright, (edge, edge)) if square else ImageOps.contain(upright, (edge, edge))
-    except PoolError:
-        raise
-    except Exception as error:  # Pillow's decoders raise whatever the bytes provoke
-        raise PoolError(f"{path}: not a picture that can be shown ({type(error).__name__})") from error
+        image = decode_picture(data, path, edge=edge)
+    except PictureError as error:
+        raise PoolError(str(error)) from error
+    return small_jpeg(image, edge, square=square)
+
+
+def small_jpeg(image: Image, edge: int, *, square: bool) -> bytes:
+    """An RGB picture as a JPEG, no side longer than `edge`, never enlarged."""
+    if square:
+        side = min(edge, *image.size)
+        image = ImageOps.fit(image, (side, side))
+    elif max(image.size) > edge:
+        image = ImageOps.contain(image, (edge, edge))
     out = io.BytesIO()
-    small.save(out, "JPEG", quality=85)
+    image.save(out, "JPEG", quality=85)
     return out.getvalue()

@@ -47,9 +47,7 @@ def page(run: Run, a: Settings) -> None:
     for place, pairs, settings, name in ((entered, result.entered, b, "entered"), (left, result.left, a, "left")):
         with place:
             st.markdown(f"**{name.capitalize()}: {len(pairs):,} pairs**")
-            pair_wall(
-                pair_table(run, settings, sampled(pairs, _WALL, 1)), run.fingerprint, key=f"wall_{name}", columns=3
-            )
+            pair_wall(pair_table(run, settings, sampled(pairs, _WALL, 1)), run.fingerprint, key=f"wall_{name}")
 
 
 def settings_b(run: Run, a: Settings) -> Settings:

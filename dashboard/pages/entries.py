@@ -124,7 +124,7 @@ def detail(run: Run, settings: Settings, entry: str) -> None:
         with place:
             st.markdown(f"**{name.capitalize()}: {len(pairs):,} pairs**")
             shown = pair_table(run, settings, sampled(pairs, _WALL, 1))
-            pair_wall(shown, run.fingerprint, key=f"entry_{name}", columns=3)
+            pair_wall(shown, run.fingerprint, key=f"entry_{name}")
             if len(pairs) and st.button("All of them", key=f"all_{name}", icon=":material/arrow_forward:"):
                 go_to("pairs", status=name, carries=entry)
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from metaclip_core import __version__
 from metaclip_core.errors import MetaclipError, SettingsError
@@ -47,10 +48,25 @@ def _one_line(error: MetaclipError) -> str:
     return " ".join(line.strip() for line in str(error).splitlines())
 
 
+class _Command(argparse.ArgumentParser):
+    """Options may stand between RUN and TEXT; Python 3.11 by itself takes an optional TEXT for absent there."""
+
+    _mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        if self._mixing or self._subparsers is not None:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="metaclip", description="Curate image-text pools the MetaCLIP way.")
     parser.add_argument("--version", action="version", version=f"metaclip-dashboard {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
     for name in COMMANDS:
         import_module(f"{__name__}.{name}").add(commands)
     return parser

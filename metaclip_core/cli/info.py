@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
     parser.set_defaults(command=_run)
     add_run(parser)
     add_settings(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--json", action="store_true", help="one JSON object; an infinite t is null")
 
 
 def run_info(

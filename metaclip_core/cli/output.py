@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
+import math
 from typing import Any
 
 __all__ = ["json_text"]
 
-_STRING_OR_INFINITY = re.compile(r'"(?:[^"\\]|\\.)*"|Infinity')
-
 
 def json_text(value: Any) -> str:
-    """The value on one line of JSON; infinity is 1e999, a JSON number that every reader takes for infinity."""
-    text = json.dumps(value, ensure_ascii=False)
-    return _STRING_OR_INFINITY.sub(lambda found: "1e999" if found[0] == "Infinity" else found[0], text)
+    """The value on one line of JSON. Infinity, which JSON has no number for, is null."""
+    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and math.isinf(value) else value

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaclip_core.cli.options import add_model, add_run, add_settings, model_of, positive, run_of, sources_of
+from metaclip_core.cli.output import json_text
 from metaclip_core.errors import PictureError, SettingsError
 
 if TYPE_CHECKING:
@@ -33,7 +32,11 @@ def add(commands: Any) -> None:
     parser.add_argument("--source", metavar="S", help="only pairs that an entry of this source matches")
     parser.add_argument("--words", metavar="W", help="only captions with all these words")
     add_model(parser)
-    parser.add_argument("--json", action="store_true", help="a JSON list")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="a JSON list; keep_t is null where t is never high enough, score where there is no query",
+    )
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -56,8 +59,7 @@ def _run(options: argparse.Namespace) -> None:
     else:
         results = list_pairs(run, balance=balance, t=t, k=options.k, filters=filters)
     if options.json:
-        rows = [row | {"keep_t": row["keep_t"] if math.isfinite(row["keep_t"]) else None} for row in results.to_dicts()]
-        print(json.dumps(rows, ensure_ascii=False))
+        print(json_text(results.to_dicts()))
         return
     for row in results.iter_rows(named=True):
         text = " ".join(row["text"].split())
@@ -68,14 +70,17 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _found(run: Run, options: argparse.Namespace, **settings: Any) -> pl.DataFrame:
+    from metaclip_core.embedding.pictures import check_query_size
     from metaclip_core.search import Searcher
 
     searcher = Searcher.open(run, model_of(options) if options.model or options.pretrained else None)
     if options.like is not None:
         return searcher.like(options.like, **settings)
     if options.picture is not None:
+        path = Path(options.picture)
         try:
-            data = Path(options.picture).read_bytes()
+            check_query_size(path.stat().st_size)
+            data = path.read_bytes()
         except OSError as error:
             raise PictureError(f"{options.picture}: {error.strerror or error}") from error
         return searcher.search(searcher.picture_vector(data), **settings)

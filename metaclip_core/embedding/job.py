@@ -35,7 +35,7 @@ from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import Run
 from metaclip_core.storage import file_digest, make_folder, storage_errors, write_atomically, write_json
 
-__all__ = ["embed", "finish", "locked", "write_images", "write_vectors"]
+__all__ = ["check_pictures", "embed", "finish", "locked", "write_images", "write_vectors"]
 
 _TEXTS_AT_ONCE = 4_096
 
@@ -60,7 +60,7 @@ def embed(
         done = open_embeddings(run, spec)
         if done.has_texts or not texts:
             return done
-    _check_pictures(run)
+    check_pictures(run)
     with locked(folder):
         job = _Job(run, spec, folder, on_progress or (lambda progress: None))
         job.encode(load_encoder(spec, device=device, download=download), texts)
@@ -132,7 +132,7 @@ def finish(run: Run, folder: Path, *, model: dict[str, Any], dim: int, texts: bo
     (folder / "plan.json").unlink(missing_ok=True)
 
 
-def _check_pictures(run: Run) -> None:
+def check_pictures(run: Run) -> None:
     """Raises EmbeddingError when no pair has a picture."""
     for path in run.part_paths:
         column = pq.read_table(path, columns=["image_path"]).column(0)

@@ -10,7 +10,7 @@ from metaclip_core.errors import PictureError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MAX_PIXELS", "MAX_QUERY_BYTES", "decode_picture", "decode_query"]
+__all__ = ["MAX_PIXELS", "MAX_QUERY_BYTES", "check_query_size", "decode_picture", "decode_query"]
 
 MAX_PIXELS = 64_000_000
 """Decoded, a picture of more would take over 190 MB; the largest cameras stay below."""
@@ -38,18 +38,23 @@ def decode_picture(data: bytes, name: str, *, edge: int | None = None) -> Image:
     except PictureError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PictureError(f"{name}: {_too_large(str(error))}") from error
+        raise PictureError(f"{name}: {_too_large(f'more than {Image.MAX_IMAGE_PIXELS:,} pixels')}") from error
     except Exception as error:  # Pillow's decoders raise whatever the bytes provoke
         raise PictureError(f"{name}: not a picture that can be read ({type(error).__name__})") from error
 
 
 def decode_query(data: bytes) -> Image:
-    """An uploaded picture to search by. Raises PictureError, also for an upload of over MAX_QUERY_BYTES."""
-    if len(data) > MAX_QUERY_BYTES:
-        raise PictureError(
-            f"the picture has {len(data):,} bytes; at most {MAX_QUERY_BYTES:,} are taken to search by: reduce it first"
-        )
+    """A picture to search by. Raises PictureError, also for one of over MAX_QUERY_BYTES."""
+    check_query_size(len(data))
     return decode_picture(data, "the picture")
+
+
+def check_query_size(n_bytes: int) -> None:
+    """Raises PictureError where a picture to search by is larger than MAX_QUERY_BYTES."""
+    if n_bytes > MAX_QUERY_BYTES:
+        raise PictureError(
+            f"the picture has {n_bytes:,} bytes; at most {MAX_QUERY_BYTES:,} are taken to search by: reduce it first"
+        )
 
 
 def _check_size(name: str, width: int, height: int) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from metaclip_core.search.agreement import agreement
 from metaclip_core.search.filters import Filters
-from metaclip_core.search.points import map_points
+from metaclip_core.search.points import map_density, map_places, map_points
 from metaclip_core.search.searcher import Searcher, list_pairs
 
-__all__ = ["Filters", "Searcher", "agreement", "list_pairs", "map_points"]
+__all__ = ["Filters", "Searcher", "agreement", "list_pairs", "map_density", "map_places", "map_points"]

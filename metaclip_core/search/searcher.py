@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from metaclip_core.balancing import Balance, check_t
-from metaclip_core.embedding.encoder import Encoder, load_encoder
+from metaclip_core.embedding.encoder import Encoder, check_query, load_encoder
 from metaclip_core.embedding.models import ModelSpec
 from metaclip_core.embedding.pictures import decode_query
 from metaclip_core.embedding.store import Embeddings, open_embeddings
@@ -80,6 +80,7 @@ class Searcher:
 
     def text_vector(self, text: str) -> np.ndarray:
         """A text as float32 (dim,). Raises SettingsError when it is empty or endless."""
+        check_query(text)  # before the model is loaded for nothing
         return self.encoder.encode_query(text)
 
     def picture_vector(self, data: bytes) -> np.ndarray:

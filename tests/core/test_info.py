@@ -89,7 +89,8 @@ def contract(found: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("t", [0.0, 0.3, 5.0, 15.0, 15.5, 39.0, 45.0, 1e9, math.inf])
 def test_every_figure_at_any_t(run: Path, metaclip: Command, t: float) -> None:
-    assert contract(figures(metaclip, run, "-t", repr(t))) == expected(t)
+    told = None if math.isinf(t) else t
+    assert contract(figures(metaclip, run, "-t", repr(t))) == expected(t) | {"t": told}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_every_figure_at_any_t(run: Path, metaclip: Command, t: float) -> None:
     ],
 )
 def test_sources(run: Path, metaclip: Command, argument: str, sources: list[str] | None) -> None:
-    for t in (3.0, math.inf):
+    for t in (3.0, 1e300):
         assert contract(figures(metaclip, run, "-t", t, "--sources", argument)) == expected(t, sources=sources)
 
 
@@ -118,16 +119,17 @@ def test_t_reads_back_identically(run: Path, metaclip: Command) -> None:
         assert figures(metaclip, run, "-t", repr(t))["t"] == t
 
 
-def test_infinity_is_valid_json(run: Path, metaclip: Command) -> None:
+def test_infinity_is_null_in_json(run: Path, metaclip: Command) -> None:
     """Not JSON are the words Infinity and NaN, which Python would write."""
     out = metaclip("info", run, "-t", "inf", "--json").out
 
     def refuse(word: str) -> None:
         raise AssertionError(word)
 
-    assert json.loads(out, parse_constant=refuse)["t"] == math.inf
-    tricky = {"a": [math.inf, 'Infinity "Infinity', "\\"], "Infinity": 1.5, "é\u2028": None}
-    assert json.loads(json_text(tricky), parse_constant=refuse) == tricky
+    assert json.loads(out, parse_constant=refuse)["t"] is None
+    tricky = {"a": [math.inf, 'Infinity "Infinity', "\\", -math.inf], "Infinity": 1.5, "é\u2028": None, "n": 2**64 - 1}
+    expected = tricky | {"a": [None, 'Infinity "Infinity', "\\", None]}
+    assert json.loads(json_text(tricky), parse_constant=refuse) == expected
     assert "\n" not in json_text(tricky)
 
 

@@ -1,20 +1,26 @@
-"""A small run for the pages: a tar of 280 pairs with pictures, a metadata of three sources."""
+"""Two small runs for the pages, one of them embedded; the pages without a browser, and the browser."""
 
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 import streamlit as st
 from PIL import Image
+from playwright.sync_api import Browser, Error, sync_playwright
 from streamlit.testing.v1 import AppTest
 
 from metaclip_core.curation import curate
+from metaclip_core.embedding import embed, model_named
 from metaclip_core.run import Run
+
+from .browsing import ARGUMENTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -38,6 +44,22 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return curate(folder / "pool.tar", write_metadata(folder / "metadata.parquet"), folder / "run")
 
 
+COLOURS = ["red", "green", "blue", "yellow"]
+
+
+@pytest.fixture(scope="session")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """40 pairs: plain cards of four colours, embedded with their captions by the model that ships."""
+    folder = tmp_path_factory.mktemp("cards")
+    captions = [f"a {COLOURS[i % 4]} card" for i in range(40)]
+    write_tar(folder / "pool.tar", captions, colours=COLOURS)
+    sources = [*[["wordnet"]] * 4, ["wiki_unigram"], ["wiki_unigram"]]
+    metadata = write_metadata(folder / "metadata.parquet", dict(zip([*COLOURS, "card", "a"], sources, strict=True)))
+    run = curate(folder / "pool.tar", metadata, folder / "run")
+    embed(run, model_named())
+    return run
+
+
 def write_tar(path: Path, captions: list[str], *, colours: list[str] | None = None) -> None:
     """A picture of one colour a caption: of these in turn, else shades of blue."""
     with tarfile.open(path, "w") as tar:
@@ -54,6 +76,21 @@ def write_tar(path: Path, captions: list[str], *, colours: list[str] | None = No
 def write_metadata(path: Path, entries: dict[str, list[str]] = ENTRIES) -> Path:
     pl.DataFrame({"entry": list(entries), "sources": list(entries.values())}).write_parquet(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, else Playwright's own."""
+    system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        try:
+            chromium = playwright.chromium.launch(executable_path=system, headless=True, args=ARGUMENTS)
+        except Error as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(f"no browser here: `apt-get install chromium` or `playwright install chromium` ({error})")
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture

@@ -3,116 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from metaclip_core import Run, curate
+from tests.dashboard.browsing import WAIT, metric, served, to_page, watched
 from tests.dashboard.conftest import write_metadata, write_tar
-
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
-WAIT = 30_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, else Playwright's own."""
-    system = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        try:
-            chromium = playwright.chromium.launch(executable_path=system, headless=True, args=ARGUMENTS)
-        except Error as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(f"no browser here: `apt-get install chromium` or `playwright install chromium` ({error})")
-        yield chromium
-        chromium.close()
-
-
-@contextmanager
-def served(run: Run, root: Path, cache: Path) -> Iterator[str]:
-    """`metaclip dashboard RUN --root ROOT`, its address; it must not have printed a traceback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).parent / "metaclip"), "dashboard", str(run.path), "--root", str(root)]
-    log = cache / "server.log"
-    with open(log, "wb") as output:
-        server = subprocess.Popen(
-            [*command, "--port", str(port)],
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            env={**os.environ, "XDG_CACHE_HOME": str(cache)},
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while not _healthy(url):
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        yield url
-    finally:
-        if server.poll() is None:
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait(20)
-    assert "Traceback" not in log.read_text()
-
-
-def _healthy(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/_stcore/health", timeout=5) as answer:
-            return answer.read() == b"ok"
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
-
-
-@contextmanager
-def watched(browser: Browser, address: str, **options: object) -> Iterator[Page]:
-    """A new window; in the end it must have had no error, and asked nobody but the app."""
-    troubles: list[str] = []
-    requests: list[str] = []
-    context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(WAIT)
-
-    def note(line) -> None:
-        # Below a page's own address Streamlit first asks for its endpoints there, and then at the root.
-        if line.type == "error" and "404" not in line.text:
-            troubles.append(line.text)
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    yield page
-    context.close()
-    assert troubles == []
-    assert [url for url in requests if not url.startswith((address, "data:", "blob:"))] == []
-
-
-def metric(page: Page, label: str, value: str) -> None:
-    box = page.get_by_test_id("stMetric").filter(has_text=label)
-    expect(box.get_by_test_id("stMetricValue")).to_have_text(value, timeout=WAIT)
-
-
-def to_page(page: Page, name: str) -> None:
-    page.get_by_test_id("stSidebarNavLink").filter(has_text=name).click()
-    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=WAIT)
 
 
 def click_row(page: Page, row: int) -> None:
@@ -130,7 +28,7 @@ def test_the_main_path(browser: Browser, small_run: Run, tmp_path: Path) -> None
     balance = small_run.balance()
     root = tmp_path / "root"
     root.mkdir()
-    with served(small_run, root, tmp_path) as address, watched(browser, address) as page:
+    with served(tmp_path, run=small_run, root=root) as address, watched(browser, address) as page:
         # open, move t by number, by arrow key, by a click on the curve
         page.goto(address)
         metric(page, "Pairs", "280")
@@ -206,7 +104,7 @@ def test_hostile_captions_do_nothing(browser: Browser, tmp_path: Path) -> None:
     write_tar(tmp_path / "pool.tar", HOSTILE)
     entries = {"a": ["wordnet"], "dog": ["wordnet"], "<script>document.title": ["<b>mine</b>"]}
     run = curate(tmp_path / "pool.tar", write_metadata(tmp_path / "m.parquet", entries), tmp_path / "run<i>")
-    with served(run, root, tmp_path) as address, watched(browser, address) as page:
+    with served(tmp_path, run=run, root=root) as address, watched(browser, address) as page:
         dialogs: list[str] = []
         page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
         places = [f"pairs?t=100&pair={i}" for i in range(len(HOSTILE))]

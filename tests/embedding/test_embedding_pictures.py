@@ -67,7 +67,7 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(20_000, 20_000), (10_000, 9_000), (8_001, 8_000)])
 def test_a_picture_of_too_many_pixels_is_not_decoded(width: int, height: int) -> None:
-    with pytest.raises(PictureError, match=r"too large to decode .*at most 64,000,000 pixels"):
+    with pytest.raises(PictureError, match=r"too large to decode \([a-z0-9, ]+ pixels\); at most 64,000,000 pixels"):
         decode_query(png_that_claims(width, height))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from metaclip_core.embedding import encoder as encoder_module
 from metaclip_core.embedding.encoder import load_encoder
 from metaclip_core.embedding.models import METACLIP_MODELS, ModelSpec, known_models, model_named
 from metaclip_core.errors import ModelError, SettingsError
@@ -88,7 +89,7 @@ def test_a_model_that_is_not_there(name: str, pretrained: str | None, message: s
 
 
 def test_offline_a_download_says_so() -> None:
-    with pytest.raises(ModelError, match="offline, only models that are on this machine"):
+    with pytest.raises(ModelError, match=r"can't be reached \(.*\); offline, only models that are on this machine"):
         load_encoder(ModelSpec("ViT-B-32-quickgelu", "metaclip_fullcc"), download=True)
 
 
@@ -176,6 +177,54 @@ def test_where_memory_runs_out_the_batch_is_halved(monkeypatch: pytest.MonkeyPat
     encoder.batch_size = 1
     with pytest.raises(torch.OutOfMemoryError):
         encoder.encode_prepared(pictures)
+
+
+@pytest.mark.parametrize(
+    ("side", "device", "free", "expected"),
+    [
+        (224, "cuda", 78 * 2**30, 512),
+        (224, "cuda:1", 8 * 2**30, 64),
+        (336, "cuda", 2 * 2**30, 4),
+        (224, "cpu", 64 * 2**30, 128),
+        (64, "cpu", 4 * 2**30, 128),
+        (224, "cpu", 2**30, 8),
+        (224, "cpu", 2**20, 1),
+    ],
+)
+def test_batches_are_sized_to_the_memory(
+    monkeypatch: pytest.MonkeyPatch, side: int, device: str, free: int, expected: int
+) -> None:
+    import torch
+
+    monkeypatch.setattr(encoder_module, "_free_bytes", lambda device: free)
+    assert encoder_module._batch_size(side, torch.device(device)) == expected
+
+
+def test_free_memory_is_what_the_system_has_left() -> None:
+    import torch
+
+    assert 2**24 < encoder_module._free_bytes(torch.device("cpu")) < 2**50
+
+
+@pytest.mark.parametrize(
+    ("available", "wanted", "expected"), [(True, None, "cuda"), (False, None, "cpu"), (True, "cpu", "cpu")]
+)
+def test_the_gpu_is_taken_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, available: bool, wanted: str | None, expected: str
+) -> None:
+    import torch
+
+    tried = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    monkeypatch.setattr(torch, "zeros", lambda n, device: tried.append(device))
+    assert encoder_module._device(wanted) == torch.device(expected)
+    assert tried == [torch.device(expected)]
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta:x"])
+def test_a_device_that_is_not_there(device: str) -> None:
+    with pytest.raises(SettingsError, match=f"the device '{device}' can't be used here .*leave it out, or say cpu"):
+        load_encoder(model_named(), device=device)
 
 
 @pytest.mark.parametrize(

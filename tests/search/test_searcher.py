@@ -13,7 +13,8 @@ import pytest
 from metaclip_core.cli import main
 from metaclip_core.distribution import default_t
 from metaclip_core.errors import EmbeddingError, PictureError, SettingsError
-from metaclip_core.search import Filters, Searcher, list_pairs, map_points, searcher
+from metaclip_core.search import Filters, Searcher, list_pairs, map_density, map_places, map_points, searcher
+from metaclip_core.search import points as points_module
 from metaclip_core.search.searcher import RESULT_SCHEMA
 
 from .worlds import N, World
@@ -143,6 +144,19 @@ def test_the_command_line_gives_what_python_gives(world: World, capsys: pytest.C
     assert [row["keep_t"] for row in told] == found["keep_t"].to_list()
 
 
+@pytest.mark.parametrize("order", [("{run}", "-t", "3", ""), ("-t", "3", "{run}", ""), ("{run}", "", "-t", "3")])
+def test_options_may_stand_anywhere(world: World, capsys: pytest.CaptureFixture[str], order: tuple[str, ...]) -> None:
+    """An empty query gets as far as being refused for that; one that begins with a dash follows `--`."""
+    arguments = [part.format(run=world.run.path) for part in order]
+    assert main(["search", *arguments]) == 2
+    assert capsys.readouterr().err == "metaclip: the query is empty; describe what the pictures should show\n"
+    assert main(["search", *(part for part in arguments if part), "--", "-dog"]) == 1
+    assert "nobody said which model" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["search", str(world.run.path), "a dog", "-t", "3", "another"])
+    assert "unrecognized arguments: another" in capsys.readouterr().err
+
+
 def test_without_t_the_command_line_takes_the_pages(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["search", str(world.run.path), "--like", "9"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -194,3 +208,34 @@ def test_a_map_is_made_once_and_keeps_neighbours_together(fresh_world: World) ->
     assert map_points(fresh_world.embeddings, 300).equals(points)
     assert len(list(fresh_world.embeddings.path.glob("map-*"))) == 1
     assert len(map_points(fresh_world.embeddings, 3)) == 3
+
+
+def test_pairs_that_are_not_on_the_map_lie_amid_their_nearest(fresh_world: World) -> None:
+    points = map_points(fresh_world.embeddings, 300)
+    drawn = points["row"].to_numpy()
+    rows = np.flatnonzero(fresh_world.present)[::-1]  # in any order
+    places = map_places(fresh_world.embeddings, points, rows)
+    assert (places.dtype, places.shape) == (np.float32, (len(rows), 2))
+    at = {int(row): place for row, place in zip(rows, places, strict=True)}
+    for row, x, y in points.iter_rows():
+        assert tuple(at[row]) == (np.float32(x), np.float32(y))
+    scores = fresh_world.vectors @ fresh_world.vectors[drawn].T
+    for row in set(rows.tolist()) - set(drawn.tolist()):
+        nearest = np.argsort(-scores[row], kind="stable")[:5]
+        np.testing.assert_allclose(at[row], np.median(points.select("x", "y").to_numpy()[nearest], axis=0), atol=1e-5)
+    assert map_places(fresh_world.embeddings, points, np.zeros(0, np.int64)).shape == (0, 2)
+
+
+def test_the_density_counts_all_pictures(fresh_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = map_points(fresh_world.embeddings, 300)
+    n = int(fresh_world.present.sum())
+    for most in (50_000, 400):  # all of them, and a sample that stands for all
+        monkeypatch.setattr(points_module, "_DENSITY_PAIRS", most)
+        density = map_density(fresh_world.embeddings, points)
+        assert density.schema == pl.Schema({"x": pl.Float64, "y": pl.Float64, "pictures": pl.Float64})
+        assert density["pictures"].min() >= 0
+        assert density["pictures"].sum() == pytest.approx(n, rel=0.01)
+    grid = density["pictures"].to_numpy().reshape(density["x"].n_unique(), density["y"].n_unique())
+    xs, ys = density["x"].unique().sort().to_numpy(), density["y"].unique().sort().to_numpy()
+    heights = [grid[np.abs(xs - x).argmin(), np.abs(ys - y).argmin()] for x, y in points.select("x", "y").iter_rows()]
+    assert np.mean(heights) > 2 * grid.mean()  # it is high where points are
