@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+# Read when OpenMP is loaded, by torch, FAISS and scikit-learn. Waiting threads that keep a core busy make tests several times
+# slower on a machine that others use.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -66,7 +66,8 @@ def page(run: Run, settings: Settings) -> None:
         if models_tab.open:
             st.text(f"Embedded by {embeddings.label}: {embeddings.n_images:,} pictures, {embeddings.dim} dimensions.")
             embed_form(run)
-    warm_up()  # last, so that what is drawn here does not wait for it
+    if embeddings.model is not None:
+        warm_up()  # last, so that what is drawn here does not wait for it
 
 
 def without_embeddings(run: Run) -> None:

@@ -18,7 +18,7 @@ from metaclip_core.jobs import jobs_in
 
 from .conftest import HOSTILE, OpenPage, figures, texts, write_metadata, write_tar
 
-PAGES = ["overview", "balance", "entries", "pairs", "compare", "sql", "data", "metadata", "export"]
+PAGES = ["overview", "balance", "entries", "pairs", "search", "compare", "sql", "data", "metadata", "export"]
 DISTRIBUTION = ["rank_frequency", "cumulative_counts", "size_curve"]
 
 

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from metaclip_core import Run, open_run
 
-from .browsing import WAIT, served, watched
+from .browsing import WAIT, metric, served, watched
 
 SHARDS = Path(__file__).resolve().parents[2] / "data_samples" / "shards"
 T = 12.0
@@ -196,6 +196,8 @@ def test_what_t_costs_an_entry_without_a_query(
         page.get_by_role("button", name="This entry").click()
         expect(page.get_by_role("heading", name="Entries", exact=True)).to_be_visible(timeout=WAIT)
         expect(page).to_have_url(re.compile(r"entries\?.*entry=cat"))
+        metric(page, "Before", f"{int(carry.sum()):,}")
+        settled(page)
 
 
 def test_more_like_this_and_search_by_picture(
