@@ -517,6 +517,6 @@ class Curation:
             ],
         }
         if isinstance(self.folder, StorePath) and _is_finished(self.folder, self.settings):
-            return  # by another process; raises where one has begun something else in its place
+            return _tidy(self.folder)  # by another process; raises where one has begun something else in its place
         write_json(self.folder / "manifest.json", manifest)
         _tidy(self.folder)

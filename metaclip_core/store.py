@@ -158,11 +158,11 @@ class StorePath:
             return {name.removeprefix(root): int(info["size"]) for name, info in found.items() if name.startswith(root)}
 
     def remove_all(self) -> None:
-        """Remove the files below this folder."""
+        """Remove this folder, where there is one, and all in it."""
         with self._system("remove") as (system, path):
-            root = path.rstrip("/")
-            if found := [f"{root}/{name}" for name in self.sizes()]:
-                system.rm(found)
+            system.invalidate_cache()
+            if system.exists(path):
+                system.rm(path, recursive=True)
 
 
 def _puts_at_once(system: Any) -> bool:

@@ -68,6 +68,7 @@ def _embed_sample(run: Run, made: Path) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from metaclip_core.embedding.stored import fetch_embeddings
     from metaclip_core.storage import cache_folder
 
     app = app_folder()
@@ -82,7 +83,9 @@ def _run(options: argparse.Namespace) -> int:
     # query then takes 200 ms instead of one.
     environment.setdefault("OMP_WAIT_POLICY", "passive")
     if options.run:
-        environment["METACLIP_RUN"] = str(run_of(options).path.resolve())
+        run = run_of(options)
+        fetch_embeddings(run)
+        environment["METACLIP_RUN"] = str(run.path.resolve())
     elif not roots:
         environment["METACLIP_RUN"] = str(sample_run(app).resolve())
         roots = [cache_folder() / "workspace", app / "data_samples"]  # so that a newcomer can curate and export, too

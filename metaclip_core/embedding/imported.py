@@ -17,6 +17,7 @@ import xxhash
 from metaclip_core.embedding.job import finish, locked, write_images, write_vectors
 from metaclip_core.embedding.models import ModelSpec
 from metaclip_core.embedding.store import IMAGE, TEXT, Embeddings, embeddings_folder, read_embeddings
+from metaclip_core.embedding.stored import put_embeddings
 from metaclip_core.errors import EmbeddingError
 from metaclip_core.progress import OnProgress, Progress
 from metaclip_core.run import Run
@@ -99,6 +100,7 @@ def import_embeddings(
         joiner.write()
         model = {"name": spec and spec.name, "pretrained": spec and spec.pretrained, "fingerprint": fingerprint}
         finish(run, folder, model=model, dim=dim, texts=texts, origin=f"imported: {origin.name}")
+    put_embeddings(run, folder)
     embeddings = read_embeddings(run, folder / "manifest.json")
     return ImportReport(embeddings, read, joined, read - joined, run.n_pairs - joined)
 

@@ -28,6 +28,7 @@ from metaclip_core.embedding.encoder import Encoder, load_encoder
 from metaclip_core.embedding.models import ModelSpec, model_named
 from metaclip_core.embedding.pictures import decode_picture
 from metaclip_core.embedding.store import FORMAT_VERSION, IMAGE, TEXT, Embeddings, embeddings_folder, open_embeddings
+from metaclip_core.embedding.stored import fetch_embeddings, put_embeddings
 from metaclip_core.errors import EmbeddingError, PictureError, PoolError
 from metaclip_core.kernels.threads import available_cores
 from metaclip_core.pools.pictures import read_picture
@@ -55,15 +56,18 @@ def embed(
     pairs, in the stages `images` and `texts`. Raises ModelError, EmbeddingError, StorageError.
     """
     spec = spec or model_named()
+    fetch_embeddings(run)
     folder = embeddings_folder(run, spec.fingerprint)
     if (folder / "manifest.json").exists():
         done = open_embeddings(run, spec)
         if done.has_texts or not texts:
+            put_embeddings(run, folder)  # it may have been stopped right before
             return done
     check_pictures(run)
     with locked(folder):
         job = _Job(run, spec, folder, on_progress or (lambda progress: None))
         job.encode(load_encoder(spec, device=device, download=download), texts)
+    put_embeddings(run, folder)
     return open_embeddings(run, spec)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from metaclip_core.embedding.models import ModelSpec
+from metaclip_core.embedding.stored import fetch_embeddings
 from metaclip_core.errors import EmbeddingError
 from metaclip_core.run import Run
 
@@ -135,6 +136,7 @@ def embeddings_folder(run: Run, fingerprint: str) -> Path:
 
 def list_embeddings(run: Run) -> list[Embeddings]:
     """The finished embeddings of a run, the newest first. Raises EmbeddingError when one is damaged."""
+    fetch_embeddings(run)
     manifests = list((run.path / "embeddings").glob("*/manifest.json"))
     newest = sorted(manifests, key=lambda path: path.stat().st_mtime_ns, reverse=True)
     return [read_embeddings(run, path) for path in newest]
@@ -147,6 +149,7 @@ def open_embeddings(run: Run, spec: ModelSpec | None = None) -> Embeddings:
         if not found:
             raise EmbeddingError(f"{run.place}: no embeddings yet; `metaclip embed {run.place}` makes them")
         return found[0]
+    fetch_embeddings(run)
     path = embeddings_folder(run, spec.fingerprint) / "manifest.json"
     if not path.exists():
         options = "" if spec.folder and spec.pretrained is None else f" --pretrained {spec.pretrained}"
