@@ -6,7 +6,6 @@ own filters come and go with it. A control at its default is left out of the add
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -16,7 +15,7 @@ from metaclip_core.balancing import check_seed
 from metaclip_core.errors import SettingsError
 from metaclip_core.run import Run
 
-__all__ = ["MAX_T", "View", "go_to", "nearest_stop", "seed_from", "set_t", "t_ladder", "view"]
+__all__ = ["MAX_T", "View", "choose_run", "go_to", "seed_from", "set_t", "t_ladder", "view"]
 
 MAX_T = 1e12  # more pairs than any pool has
 _FIRST_DECADE = -2  # by the size of the pool, t is often below 1
@@ -48,14 +47,16 @@ def t_ladder(largest: int) -> list[float]:
         decade += 1
 
 
-def nearest_stop(stops: Sequence[float], t: float) -> float:
-    """The stop that a slider shows for t: the nearest one by ratio."""
-    return min(stops, key=lambda stop: max(stop, t) / max(min(stop, t), 1e-300))
-
-
 def set_t(t: float) -> None:
     """Make t the threshold of the app; for callbacks, which run before the page is drawn."""
     st.session_state["t"] = float(min(max(t, 0.0), MAX_T))
+
+
+def choose_run(run_id: str) -> None:
+    """Make another run the one that is shown, with all of its sources; the page must be drawn again."""
+    st.session_state["_run"] = run_id
+    st.session_state.pop("_run_chosen", None)
+    st.session_state["_forget"] = True
 
 
 def seed_from(text: str) -> int:

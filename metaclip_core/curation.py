@@ -231,7 +231,10 @@ def _is_finished(folder: Place, settings: dict[str, Any]) -> bool:
             raise RunError(
                 f"{path}: a run of format version {version}, this program writes {FORMAT_VERSION}; {way_out}"
             )
-        if changed := sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key)):
+        changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+        if name == "plan.json" and changed == ["on_error"] and old["on_error"] == "raise":
+            return False  # a bad record ended it, and now they are to be skipped: what it has done had none
+        if changed:
             raise RunError(f"{folder}: holds a run of other settings ({', '.join(changed)} differ); {way_out}")
         return name == "manifest.json"
     return False
@@ -487,7 +490,7 @@ class Curation:
             "matches": int(counts.sum()),
             "repeated_ids": repeated_ids + (before["totals"]["repeated_ids"] if before else 0),
         }
-        identity = json.dumps([_comparable(self.settings), [part["xxh3_128"] for part in parts]], sort_keys=True)
+        identity = json.dumps([_comparable(self.settings), [part["content"] for part in parts]], sort_keys=True)
         manifest = {
             "format_version": FORMAT_VERSION,
             "fingerprint": xxhash.xxh3_128_hexdigest(identity.encode()),

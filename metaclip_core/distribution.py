@@ -61,8 +61,9 @@ def matched_entries(balance: Balance) -> int:
 
 
 def head_entries(balance: Balance, t: float) -> int:
-    """How many enabled entries are sampled down at t or just reach it: those with c_e >= t."""
-    return int(np.count_nonzero(balance.enabled & (balance.counts_before >= check_t(t))))
+    """How many entries with a match are sampled down at t or just reach it: those with c_e >= t."""
+    counts = balance.counts_before
+    return int(np.count_nonzero((counts > 0) & (counts >= check_t(t))))
 
 
 def funnel(pairs: int, balance: Balance, t: float) -> pl.DataFrame:

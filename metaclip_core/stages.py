@@ -39,7 +39,7 @@ from metaclip_core.storage import (
     write_json,
 )
 from metaclip_core.store import Place
-from metaclip_core.strings import hash_each
+from metaclip_core.strings import hash_each, to_arrow_strings
 
 __all__ = [
     "STAGED_SCHEMA",
@@ -62,6 +62,7 @@ __all__ = [
 PART_ROWS = 65_536  # rows of a row group: what a page reads to show one pair
 # Hardly a value comes twice but the archive's name: looking for doubles takes time, and makes the file larger.
 _PART_OPTIONS: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["image_path"]}
+_CONTENT = b"content"  # in a part's own metadata, for a run that goes on
 _SKIPS_LOCATED = 10_000  # records of a shard whose place is kept; beyond, only counted
 
 STAGED_SCHEMA = pa.schema(
@@ -311,13 +312,15 @@ class StagedShard:
 def threshold_part(context: ThresholdContext, item: StagedShard) -> dict[str, Any]:
     """Write `parts/NNNNN.parquet`: the staged pairs with their keep_t.
 
-    Returns the part's name, rows, size in bytes and digest.
+    Returns the part's name, rows, size in bytes and digest, and `content`, a digest of what doesn't change with the place of the
+    pool or the batches it was read in.
     """
     number = item.number
     path = context.parts / f"{number:05d}.parquet"
     if path.exists():
         with mapped(path) as part:
-            rows, digest = pq.read_metadata(part).num_rows, file_digest(part)
+            written = pq.read_metadata(part)
+            rows, content, digest = written.num_rows, written.metadata[_CONTENT].decode(), file_digest(part)
     else:
         table = read_staged(context.staging, number)
         identities = table.column("identity").to_numpy().copy()
@@ -331,7 +334,25 @@ def threshold_part(context: ThresholdContext, item: StagedShard) -> dict[str, An
         )
         table = table.set_column(0, STAGED_SCHEMA.field("identity"), pa.array(identities))
         table = table.append_column(pa.field("keep_t", pa.float64(), nullable=False), pa.array(keep_t))
+        table = table.combine_chunks()  # whatever batches it came in, the file is the same
+        content = _content(table)
+        table = table.replace_schema_metadata({_CONTENT: content})
         with write_atomically(path) as file:
             pq.write_table(table, file, row_group_size=PART_ROWS, store_schema=False, **_PART_OPTIONS)
             rows, digest = table.num_rows, file_digest(file)
-    return {"name": path.name, "rows": rows, **digest}
+    return {"name": path.name, "rows": rows, "content": content, **digest}
+
+
+def _content(table: pa.Table) -> str:
+    """The XXH3-128 of the pairs' identities, texts, entries and keep_t."""
+    matches = matches_of(table)
+    digest = xxhash.xxh3_128()
+    for array in (
+        table.column("identity").to_numpy(),
+        hash_each(to_arrow_strings(table.column("text"))),
+        matches.indptr,
+        matches.entry_ids,
+        table.column("keep_t").to_numpy(),
+    ):
+        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    return digest.hexdigest()

@@ -39,8 +39,8 @@ def funnel_metrics(snapshot: Snapshot) -> None:
         (
             "Head entries",
             f"{snapshot.head_entries:,}",
-            f"of {entries:,} matched",
-            f"Entries with c >= t. {snapshot.unmatched_entries:,} enabled entries match no pair.",
+            f"of {entries:,}",
+            f"Entries with c >= t, of those that match a pair. {snapshot.unmatched_entries:,} enabled entries match none.",
         ),
     ]
     figure_row(figures)

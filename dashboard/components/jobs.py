@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.components.captions import cut
 from dashboard.data.runs import jobs_folder, known_runs
-from metaclip_core.jobs import Job, cancel, forget, jobs_in
+from dashboard.state import choose_run
+from metaclip_core.jobs import Job, cancel, forget, jobs_in, start
 
 __all__ = ["job_list"]
 
@@ -43,7 +46,7 @@ def _jobs(kind: str, was_running: bool) -> None:
 
 def _job(job: Job) -> None:
     colour, icon = _LOOK.get(job.state, _LOOK["failed"])
-    left, right = st.columns([5, 1], vertical_alignment="center")
+    left, other, right = st.columns([5, 1, 1], vertical_alignment="center")
     with left.container(horizontal=True, vertical_alignment="center"):
         st.badge(job.state, color=colour, icon=icon)  # type: ignore[arg-type]
         st.text(cut(job.title, 120))
@@ -53,6 +56,7 @@ def _job(job: Job) -> None:
             "Cancel", key=f"cancel_{job.id}", on_click=cancel, args=(job,), icon=":material/close:", width="stretch"
         )
     else:
+        _next_step(job, other)
         right.button("Forget", key=f"forget_{job.id}", on_click=forget, args=(job,), width="stretch",
                      help="Takes it off this list; what it made stays.")  # fmt: skip
         if job.message:
@@ -66,3 +70,17 @@ def _job(job: Job) -> None:
         except OSError:
             log = ""
         st.code(log.split("\r")[-1].strip() or "nothing was printed", language=None, wrap_lines=True)
+
+
+def _next_step(job: Job, place: DeltaGenerator) -> None:
+    """What a job that has ended leads to: the run that it made, or the same command once more."""
+    if job.state == "done":
+        made = next((run for run in known_runs() if Path(run.path) == Path(job.out).resolve()), None)
+        if made and place.button("Open", key=f"open_{job.id}", icon=":material/arrow_forward:", width="stretch"):
+            choose_run(made.id)
+            st.rerun()
+    elif place.button("Go on", key=f"again_{job.id}", width="stretch",
+                      help="Starts the same command, which goes on from what is complete."):  # fmt: skip
+        start(jobs_folder(), job.command[1:], title=job.title, out=job.out)
+        forget(job)
+        st.rerun()

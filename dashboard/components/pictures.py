@@ -6,6 +6,7 @@ import polars as pl
 import streamlit as st
 
 from dashboard.components.captions import cut
+from dashboard.components.tables import ROW_BY_CELL, chosen_rows
 from dashboard.data.pictures import thumbnail
 from dashboard.numbers import t_text
 from dashboard.state import go_to
@@ -94,7 +95,7 @@ def _table(pairs: pl.DataFrame, *, key: str) -> None:
         hide_index=True,
         key=f"{key}_table",
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode=ROW_BY_CELL,
         column_config={
             "status": st.column_config.TextColumn("status", width="small"),
             "text": st.column_config.TextColumn("caption", width="large"),
@@ -102,7 +103,7 @@ def _table(pairs: pl.DataFrame, *, key: str) -> None:
             "keep_t": st.column_config.TextColumn("keep_t", width="small"),
         },
     )
-    rows = chosen["selection"]["rows"]
+    rows = chosen_rows(chosen)
     if rows:
         del st.session_state[f"{key}_table"]
         go_to("pairs", pair=int(pairs["pair"][rows[0]]))

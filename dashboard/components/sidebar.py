@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import streamlit as st
 
 from dashboard.data.balances import Settings, default_t
 from dashboard.data.runs import KnownRun, known_runs, open_known, start_error
 from dashboard.numbers import t_text
-from dashboard.state import MAX_T, View, nearest_stop, seed_from, set_t, t_ladder
+from dashboard.state import MAX_T, View, seed_from, set_t, t_ladder
 from metaclip_core.balancing import check_t
 from metaclip_core.distribution import PAPER_TAIL_SHARE
-from metaclip_core.errors import MetaclipError
+from metaclip_core.errors import MetaclipError, SettingsError
 from metaclip_core.run import Run
 
 __all__ = ["sidebar"]
@@ -60,7 +62,7 @@ def _chosen_run() -> KnownRun | None:
             "Run",
             list(runs),
             index=list(runs).index(current),
-            format_func=lambda run_id: f"{runs[run_id].name} · {runs[run_id].pairs:,} pairs",
+            format_func=_labels(list(runs.values())).__getitem__,
             key="_run_chosen",
             on_change=_forget_sources,
         )
@@ -69,6 +71,13 @@ def _chosen_run() -> KnownRun | None:
     st.session_state["_run"] = current
     st.query_params["run"] = current
     return runs[current]
+
+
+def _labels(runs: list[KnownRun]) -> dict[str, str]:
+    """By id what a run is called; its id is told only where others are called the same: options go by their labels."""
+    plain = {run.id: f"{run.name} · {run.pairs:,} pairs" for run in runs}
+    n_called = Counter(plain.values())
+    return {run_id: f"{label} · {run_id}" if n_called[label] > 1 else label for run_id, label in plain.items()}
 
 
 def _forget_sources() -> None:
@@ -91,8 +100,11 @@ def _settings(run: Run) -> Settings:
         f"share of all matches as near to {PAPER_TAIL_SHARE:.0%} as it gets.",
     )
     with slider_place:
-        stops = t_ladder(int(run.entries["count"].max() or 0))  # type: ignore[arg-type]
-        st.session_state["t_slider"] = nearest_stop(stops, t)
+        ladder = t_ladder(int(run.entries["count"].max() or 0))  # type: ignore[arg-type]
+        stops = sorted(
+            {t_text(stop): stop for stop in (*ladder, t)}.values()
+        )  # t itself in the place of one that reads the same
+        st.session_state["t_slider"] = t
         st.select_slider(
             "Threshold t",
             options=stops,
@@ -120,4 +132,9 @@ def _settings(run: Run) -> Settings:
     )
     sources = tuple(name for name in run.source_names if name in chosen)
     all_on = len(sources) == len(run.source_names)
-    return Settings(t=check_t(t), sources=None if all_on else sources, seed=seed_from(seed))
+    try:
+        number = seed_from(seed)
+    except SettingsError as error:
+        st.error(f"{error}. Shown is the run's own.")
+        number = run.seed
+    return Settings(t=check_t(t), sources=None if all_on else sources, seed=number)

@@ -9,7 +9,17 @@ import streamlit as st
 
 from dashboard.components.figures import csv_download
 
-__all__ = ["count_column", "percents", "share_column", "source_table", "top_table"]
+__all__ = ["ROW_BY_CELL", "chosen_rows", "count_column", "percents", "share_column", "source_table", "top_table"]
+
+
+ROW_BY_CELL: Any = ["single-row", "single-cell"]
+"""A table's selection mode: a row is chosen by its box, or by a click anywhere in it."""
+
+
+def chosen_rows(table: Any) -> list[int]:
+    """The row that is chosen in a table of this mode, by its place; none, or one."""
+    selection = table["selection"]
+    return [*selection["rows"], *(row for row, _ in selection.get("cells", ()))][:1]
 
 
 def count_column(label: str, help_text: str | None = None) -> Any:

@@ -44,9 +44,15 @@ def page(run: Run, a: Settings) -> None:
     curves(run, a, b)
     entries(run, a, b)
     entered, left = st.columns(2, gap="large")
-    for place, pairs, settings, name in ((entered, result.entered, b, "entered"), (left, result.left, a, "left")):
+    for place, pairs, settings, name, by in (
+        (entered, result.entered, b, "entered", "B"),
+        (left, result.left, a, "left", "A"),
+    ):
         with place:
-            st.markdown(f"**{name.capitalize()}: {len(pairs):,} pairs**")
+            st.markdown(f"**{name.capitalize()}: {len(pairs):,} pairs that only {by} keeps**")
+            st.caption(
+                f"Why {by} keeps them; a page of a pair explains it under A." if by == "B" else "Why A keeps them."
+            )
             pair_wall(pair_table(run, settings, sampled(pairs, _WALL, 1)), run.fingerprint, key=f"wall_{name}")
 
 

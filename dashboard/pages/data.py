@@ -13,10 +13,10 @@ from dashboard.components.captions import cut
 from dashboard.components.figures import csv_download
 from dashboard.components.jobs import job_list
 from dashboard.components.page import trouble
-from dashboard.components.tables import count_column
+from dashboard.components.tables import ROW_BY_CELL, chosen_rows, count_column
 from dashboard.data.inputs import Inputs, inputs, preview
 from dashboard.data.runs import jobs_folder, known_runs, roots, runs_folder
-from dashboard.state import view
+from dashboard.state import choose_run, view
 from metaclip_core.errors import MetaclipError
 from metaclip_core.jobs import start
 from metaclip_core.run import Run
@@ -117,14 +117,12 @@ def runs_table(current: str) -> None:
         hide_index=True,
         key="runs_table",
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode=ROW_BY_CELL,
         column_config={"shown": st.column_config.CheckboxColumn("open"), "pairs": count_column("pairs")},
     )
-    rows = chosen["selection"]["rows"]
+    rows = chosen_rows(chosen)
     if rows and runs[rows[0]].id != current:
-        st.session_state["_run"] = runs[rows[0]].id
-        st.session_state.pop("_run_chosen", None)
-        st.session_state["_forget"] = True
+        choose_run(runs[rows[0]].id)
         st.rerun()
     st.caption("Click a row to open the run. Only runs in the folders given at the start (`--root DIR`) are listed.")
 

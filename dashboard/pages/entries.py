@@ -11,7 +11,7 @@ from dashboard.components.figures import chart_with_table, csv_download
 from dashboard.components.funnel import figure_row
 from dashboard.components.page import show
 from dashboard.components.pictures import pair_wall
-from dashboard.components.tables import count_column, percents, share_column
+from dashboard.components.tables import ROW_BY_CELL, chosen_rows, count_column, percents, share_column
 from dashboard.data.balances import Settings
 from dashboard.data.entries import EntryView, entry_view, filtered_entries
 from dashboard.data.pairs import pair_table, sampled
@@ -83,7 +83,7 @@ def table(found: pl.DataFrame) -> None:
             hide_index=True,
             key="entries_table",
             on_select="rerun",
-            selection_mode="single-row",
+            selection_mode=ROW_BY_CELL,
             column_order=["rank", "entry", "sources", "status", "before", "cap", "after", "yes_probability"],
             column_config={
                 "rank": count_column("rank", "By count, the most frequent first."),
@@ -95,7 +95,7 @@ def table(found: pl.DataFrame) -> None:
                 "yes_probability": share_column("says yes", help="min(1, t / c)"),
             },
         )
-    selected = chosen["selection"]["rows"]
+    selected = chosen_rows(chosen)
     if selected:
         del st.session_state["entries_table"]
         go_to("entries", entry=rows["entry"][selected[0]])

@@ -29,7 +29,7 @@ def page(run: Run, settings: Settings) -> None:
     now = snapshot(run, settings)
     figure_row(
         [
-            ("To be exported", f"{now.curated:,}", "pairs with keep_t < t", None),
+            ("To be exported", f"{now.curated:,}", "keep_t < t", None),
             (
                 "Of the pool",
                 share_text(now.curated / now.pairs) if now.pairs else "none",

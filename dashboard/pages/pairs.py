@@ -8,7 +8,7 @@ from dashboard.components.captions import cut, marked_caption
 from dashboard.components.figures import csv_download
 from dashboard.components.page import show
 from dashboard.components.pictures import pair_wall, status_badge
-from dashboard.components.tables import count_column, percents, share_column
+from dashboard.components.tables import ROW_BY_CELL, chosen_rows, count_column, percents, share_column
 from dashboard.data.balances import Settings
 from dashboard.data.pairs import STATUSES, PairView, filtered_pairs, pair_table, pair_view, sampled
 from dashboard.data.pictures import picture
@@ -118,7 +118,7 @@ def entries_of(view: PairView) -> None:
         hide_index=True,
         key="explained",
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode=ROW_BY_CELL,
         column_order=["entry", "sources", "count", "yes_probability", "u", "says_yes_above", "says_yes"],
         column_config={
             "entry": st.column_config.TextColumn("entry", width="medium"),
@@ -134,7 +134,7 @@ def entries_of(view: PairView) -> None:
     left.caption("The least u x c is the pair's keep_t. Rows without a draw are entries whose sources are off.")
     with right:
         csv_download(view.entries, name="pair_entries")
-    rows = chosen["selection"]["rows"]
+    rows = chosen_rows(chosen)
     if rows:
         del st.session_state["explained"]
         go_to("entries", entry=view.entries["entry"][rows[0]])

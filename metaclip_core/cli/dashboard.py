@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -49,10 +50,16 @@ def sample_run(app: Path) -> Path:
     from metaclip_core.storage import cache_folder
 
     sample, out = app / "data_samples", cache_folder() / "sample"
+    shards = sample / "shards"
     try:
-        run = curate(sample / "shards", sample / "metadata.parquet", out)
+        run = curate(shards, sample / "metadata.parquet", out)
+        anew = any(
+            Path(file["path"]).parent != shards for file in run.manifest["settings"]["inputs"]
+        )  # moved: no pictures
     except RunError:  # of an earlier release's sample, or damaged: it is only a cache
-        run = curate(sample / "shards", sample / "metadata.parquet", out, overwrite=True)
+        anew = True
+    if anew:
+        run = curate(shards, sample / "metadata.parquet", out, overwrite=True)
     _embed_sample(run, sample / "clip" / "embeddings")
     return run.path
 
@@ -92,6 +99,9 @@ def _run(options: argparse.Namespace) -> int:
         roots[0].mkdir(parents=True, exist_ok=True)
     environment["METACLIP_ROOTS"] = os.pathsep.join(map(str, roots))
     shown = environment.get("METACLIP_RUN", environment["METACLIP_ROOTS"])
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", options.port)) == 0:
+            raise SettingsError(f"port {options.port} is in use, perhaps by another dashboard; choose one with --port")
     print(f"metaclip: http://127.0.0.1:{options.port} shows {shown}; Ctrl-C ends it", file=sys.stderr)
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(options.port)]
     # Streamlit reads .streamlit/config.toml from the folder it is started in.

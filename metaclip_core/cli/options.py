@@ -31,7 +31,8 @@ def run_of(options: argparse.Namespace) -> Run:
 
 def add_settings(parser: argparse.ArgumentParser, *, t_required: bool = True) -> None:
     """`-t`, `--sources`, `--seed` and `--counts`: a run under one setting."""
-    parser.add_argument("-t", dest="t", type=float, required=t_required, metavar="T", help="the threshold")
+    parser.add_argument("-t", dest="t", type=float, required=t_required, metavar="T",
+                        help="the threshold" + ("" if t_required else " (makes the tail's share of all matches nearest to 6 %%)"))  # fmt: skip
     parser.add_argument("--sources", metavar="A,B", help="the metadata sources that are on (all); empty for none")
     parser.add_argument("--seed", type=int, metavar="N", help="of the draws (the run's own)")
     parser.add_argument("--counts", metavar="WHOLE", help="balance by the counts of the whole that this pool is a part of: "

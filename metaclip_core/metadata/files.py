@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from metaclip_core.errors import MetadataError, SettingsError
 from metaclip_core.inputs import base_name, open_input
-from metaclip_core.metadata.table import KNOWN_SOURCES, MAX_SOURCES, Dropped, Metadata, MetadataFile, source_masks
+from metaclip_core.metadata.table import MAX_SOURCES, Dropped, Metadata, MetadataFile, source_masks, sources_in_order
 
 __all__ = ["AnyPath", "SourcePath", "load_metadata", "metadata_argument", "read_rows"]
 
@@ -165,7 +165,7 @@ def _read_text(path: AnyPath, content: bytes) -> list[str]:
 def _build(rows: pl.DataFrame, files: tuple[MetadataFile, ...], where: str) -> Metadata:
     rows = rows.with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
     found = rows["sources"].explode().drop_nulls().unique(maintain_order=True).to_list()
-    names = (*(name for name in KNOWN_SOURCES if name in found), *(name for name in found if name not in KNOWN_SOURCES))
+    names = sources_in_order(found)
     if len(names) > MAX_SOURCES:
         raise MetadataError(f"metadata {where}: {len(names)} sources, at most {MAX_SOURCES} are possible")
     rows = rows.with_columns(pl.Series("mask", source_masks(rows["sources"], names)))

@@ -17,6 +17,7 @@ from metaclip_core.errors import MetadataError
 from metaclip_core.inputs import base_name, is_remote, open_input
 from metaclip_core.metadata.files import UNTAGGED, AnyPath, SourcePath, read_rows
 from metaclip_core.metadata.merging import source_table
+from metaclip_core.metadata.table import sources_in_order
 from metaclip_core.storage import make_folder, write_atomically
 
 __all__ = ["counts_for", "counts_of_whole", "import_metadata", "lay_over", "load_reference"]
@@ -88,7 +89,7 @@ def import_metadata(
     with write_atomically(out) as file:
         entries.select(columns).write_parquet(file, compression="zstd")
     names = [name for frame in membership for name in frame["sources"].unique(maintain_order=True)]
-    names += entries["sources"].explode().unique(maintain_order=True).to_list()
+    names += sources_in_order(entries["sources"].explode().unique(maintain_order=True).to_list())
     return source_table(entries, list(dict.fromkeys(names)))
 
 

@@ -18,7 +18,16 @@ from metaclip_core.kernels.tokens import MARKS
 from metaclip_core.storage import write_atomically
 from metaclip_core.strings import hash_each, string_buffers
 
-__all__ = ["KNOWN_SOURCES", "MAX_SOURCES", "Dropped", "Metadata", "MetadataFile", "enabled_entries", "source_masks"]
+__all__ = [
+    "KNOWN_SOURCES",
+    "MAX_SOURCES",
+    "Dropped",
+    "Metadata",
+    "MetadataFile",
+    "enabled_entries",
+    "source_masks",
+    "sources_in_order",
+]
 
 KNOWN_SOURCES = ("wordnet", "wiki_unigram", "wiki_bigram", "wiki_title")
 """The paper's four sources, in the order in which it adds them (Table 1)."""
@@ -129,6 +138,12 @@ class Metadata:
         """Write `metadata.parquet` with the columns `entry` and `sources`; `load_metadata` reads it back."""
         with write_atomically(Path(path)) as file:
             self.frame().write_parquet(file, compression="zstd")
+
+
+def sources_in_order(found: Iterable[str]) -> tuple[str, ...]:
+    """Each name once: the paper's sources in the order in which it adds them, then the others as they come."""
+    names = list(dict.fromkeys(found))
+    return (*(name for name in KNOWN_SOURCES if name in names), *(name for name in names if name not in KNOWN_SOURCES))
 
 
 def source_masks(lists: pl.Series, source_names: tuple[str, ...]) -> np.ndarray:

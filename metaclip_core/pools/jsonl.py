@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from metaclip_core.errors import RecordError
 from metaclip_core.inputs import open_unpacked
-from metaclip_core.pools.columns import Columns, find_columns
+from metaclip_core.pools.columns import ID_NAME, Columns, find_columns
 from metaclip_core.pools.pairs import Pair, Place, batched, check_unicode, id_of, parse_object, texts_of, with_texts
 from metaclip_core.pools.pictures import beside
 from metaclip_core.pools.record import BadRecord, Shard
@@ -120,19 +120,23 @@ def _head(shard: Shard) -> tuple[Columns | None, int]:
 
     Raises PoolError when the text or the id isn't among the fields, RecordError when the file can't be read at all.
     """
-    names: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    has_id = False
     n_lines = n_objects = 0
     errors: list[RecordError] = []  # of the head; `_pairs` meets and reports them again
     for number, line in _lines(shard.path, errors.append):
         n_lines += 1
         try:
-            names.update(parse_object(line, _place(shard.path, number)))
+            found = parse_object(line, _place(shard.path, number))
         except RecordError:
             continue
+        fields |= found
+        has_id |= found.get(ID_NAME) is not None
         n_objects += 1
         if n_objects == N_HEAD_OBJECTS:
             break
     if not n_lines and errors and errors[0].reason in WHOLE_FILE_REASONS:
         raise errors[0]
-    columns = find_columns(shard.path, list(names), shard.options) if n_objects else None
+    names = [name for name in fields if name != ID_NAME or has_id or shard.options.id_column]  # null throughout is none
+    columns = find_columns(shard.path, names, shard.options) if n_objects else None
     return columns, n_lines + len(errors)

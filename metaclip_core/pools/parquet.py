@@ -117,6 +117,8 @@ def _find_columns(file: pq.ParquetFile, shard: Shard) -> Columns:
             f"{shard.path}: its column {columns.text!r} holds {kind}, not strings; "
             f"name the column of the texts with --text-column."
         )
+    if shard.options.id_column is None and columns.id is not None and _is_empty(file.metadata, columns.id):
+        columns = replace(columns, id=None)  # found unasked, and of none of the pairs
     if columns.id is not None and not _is_name(kind := schema.field(columns.id).type):
         raise PoolError(
             f"{shard.path}: its column {columns.id!r} holds {kind}, neither strings nor integers; "
@@ -132,6 +134,17 @@ def _find_columns(file: pq.ParquetFile, shard: Shard) -> Columns:
         key=columns.key if key_fits else None,
         file=columns.file if columns.file is not None and _is_text(schema.field(columns.file).type) else None,
         failed=failed[0] if failed and _is_text(schema.field(failed[0]).type) else None,
+    )
+
+
+def _is_empty(metadata: pq.FileMetaData, name: str) -> bool:
+    """Whether all values of a column are null, as far as the file's statistics tell."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+    return all(
+        chunk.statistics is not None and chunk.statistics.null_count == chunk.num_values
+        for chunk in chunks
+        if chunk.path_in_schema == name
     )
 
 
