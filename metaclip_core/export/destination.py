@@ -179,7 +179,7 @@ class StoreDestination(Destination):
     def _is_taken(self) -> bool:
         if self._recipe().get("unfinished"):  # it was cut off while it was put there
             return False
-        return self.store.exists() or bool(self.store.sizes())
+        return self.store.exists() or bool(self.store.names())
 
     def _is_of_its_kind(self) -> bool:
         return self.store.exists() == self.is_file

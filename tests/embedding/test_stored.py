@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from metaclip_core.curation import curate
-from metaclip_core.embedding import embed, import_embeddings, open_embeddings
+from metaclip_core.embedding import embed, import_embeddings, model_named, open_embeddings
 from metaclip_core.errors import EmbeddingError
 from metaclip_core.run import Run, open_run
 from metaclip_core.search import Searcher
@@ -50,19 +51,30 @@ def test_embedded_here_and_searched_there(stored_run: Run, tmp_path: Path, monke
     assert np.array_equal(again.present, made.present)
 
 
-def test_a_put_that_was_cut_off_is_done_again(stored_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def lost_line() -> Iterator[None]:
+    """`present.npy` doesn't reach the store."""
     original = StorePath.put
 
-    def cut_off(self: StorePath, file: Path) -> None:
+    def put(self: StorePath, file: Path) -> None:
         if self.name == "present.npy":
             raise ConnectionResetError("the line is cut")
         original(self, file)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(StorePath, "put", cut_off)
-        with pytest.raises(ConnectionResetError):
-            embed(stored_run)
-    assert not [name for name in StorePath(f"{URL}/embeddings").sizes() if name.endswith("manifest.json")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StorePath, "put", put)
+        yield
+
+
+def finished() -> list[str]:
+    """The embeddings in the store that say that they are whole."""
+    return [name for name in StorePath(f"{URL}/embeddings").sizes() if name.endswith("/manifest.json")]
+
+
+def test_a_put_that_was_cut_off_is_done_again(stored_run: Run) -> None:
+    with lost_line(), pytest.raises(ConnectionResetError):
+        embed(stored_run)
+    assert not finished()
     made = embed(stored_run)
     shutil.rmtree(made.path)
     assert open_embeddings(open_run(URL)).manifest == made.manifest
@@ -77,15 +89,20 @@ def test_other_embeddings_take_the_place_of_those_that_are_here(stored_run: Run,
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 30, 8)).astype(np.float32)
     np.save(folder / "img_emb/img_emb_0.npy", first)
-    embeddings = import_embeddings(stored_run, folder).embeddings
+    embeddings = import_embeddings(stored_run, folder, model_named()).embeddings
     before = {name: (embeddings.path / name).read_bytes() for name in ("image/00000.npy", "manifest.json")}
     np.save(folder / "img_emb/img_emb_0.npy", second)
-    after = import_embeddings(stored_run, folder).embeddings
+    with lost_line(), pytest.raises(ConnectionResetError):
+        import_embeddings(stored_run, folder, model_named())
+    assert not finished()  # neither the old nor the new
+    after = import_embeddings(stored_run, folder, model_named()).embeddings
+    vectors = after.vectors(np.arange(30))
     assert (after.path, after.content != embeddings.content) == (embeddings.path, True)
     for name, data in before.items():  # this machine is behind
         (embeddings.path / name).write_bytes(data)
-    assert open_embeddings(open_run(URL)).manifest == after.manifest
-    assert np.array_equal(open_embeddings(open_run(URL)).vectors(np.arange(30)), after.vectors(np.arange(30)))
+    there = open_embeddings(open_run(URL))
+    assert there.manifest == after.manifest
+    assert np.array_equal(there.vectors(np.arange(30)), vectors)
 
 
 def test_without_any(stored_run: Run) -> None:
