@@ -1,4 +1,4 @@
-"""The embedded sample: 10,000 drawn pictures with web-like captions, and metadata with all four sources.
+"""The embedded sample: 9,000 drawn pictures with web-like captions, and metadata with all four sources.
 
 `README.md` in this folder says what it holds, how it is made again and under which licences it may be used.
 """

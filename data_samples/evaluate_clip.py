@@ -21,19 +21,27 @@ from typing import Any
 
 import numpy as np
 
+from data_samples import SHARDS
 from data_samples.captions import tell_scene
 from data_samples.clip_training.facts import Fact, Truths
 from data_samples.colours import BACKGROUNDS
-from data_samples.concepts import load_concepts, with_article
+from data_samples.concepts import NUMBER_WORDS, load_concepts, with_article
 from data_samples.scenes import Scene, Thing
 from data_samples.settings import HELD_OUT_BACKGROUNDS, HELD_OUT_COLOURS, HELD_OUT_PLACES, PLACES
 from metaclip_core.embedding.encoder import Encoder, load_encoder
 from metaclip_core.embedding.models import model_named
 from metaclip_core.embedding.pictures import decode_picture
 
-__all__ = ["Gallery", "concept_queries", "held_out_queries", "load_gallery", "setting_queries"]
+__all__ = [
+    "Gallery",
+    "concept_queries",
+    "counted_queries",
+    "held_out_queries",
+    "load_gallery",
+    "recorded_scene",
+    "setting_queries",
+]
 
-SHARDS = Path(__file__).parent / "shards"
 AT = 10
 MIN_PICTURES = 10
 EXAMPLES = {
@@ -99,9 +107,9 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text.lower()))
 
 
-def load_gallery(encoder: Encoder, *, only_test: bool = False) -> Gallery:
-    """The sample's pictures, embedded."""
-    rows = [row for path in sorted(SHARDS.glob("*.tar")) for row in _rows(path) if row[0] or not only_test]
+def load_gallery(encoder: Encoder, shards: Path = SHARDS, *, only_test: bool = False) -> Gallery:
+    """The pictures of a folder of shards (the sample's), embedded."""
+    rows = [row for path in sorted(shards.glob("*.tar")) for row in _rows(path) if row[0] or not only_test]
     is_test, keys, scenes, captions, noise, pictures = zip(*rows, strict=True)
     vectors = [
         encoder.encode_pictures(
@@ -123,18 +131,25 @@ def _rows(path: Path) -> Iterator[tuple[bool, str, Scene, str, bool, bytes]]:
             files.setdefault(key, {})[extension] = tar.extractfile(member).read()  # type: ignore[union-attr]
     for key, pair in files.items():
         told = json.loads(pair["json"])
-        yield told["split"] == "test", key, _scene(told["scene"]), told["caption"], bool(told["noise"]), pair["webp"]
+        yield (
+            told["split"] == "test",
+            key,
+            recorded_scene(told["scene"]),
+            told["caption"],
+            bool(told["noise"]),
+            pair["webp"],
+        )
 
 
-def _scene(told: dict[str, Any]) -> Scene:
+def recorded_scene(told: dict[str, Any]) -> Scene:
+    """The scene that a json member tells of (`make_shards.scene_record`), without its glyphs."""
     things = zip(told["concepts"], told["counts"], told["colours"], strict=True)
-    background = told.get("background") or ()
     return Scene(
         things=tuple(Thing(concept, "", count, colour) for concept, count, colour in things),
         layout=told["layout"],
         place=told.get("place"),
         look=told.get("look"),
-        background=(background,) if isinstance(background, str) else tuple(background),
+        background=tuple(told["background"].split(" and ")) if told["background"] else (),
         size=told.get("size"),
     )
 
@@ -142,6 +157,17 @@ def _scene(told: dict[str, Any]) -> Scene:
 def concept_queries(gallery: Gallery) -> list[Query]:
     """Each concept that at least ten pictures show: "a dog"."""
     facts = [(with_article(c.name) if c.plural else c.name, Fact(concept=c.name)) for c in load_concepts()]
+    return [(text, fact) for text, fact in facts if gallery.shows(fact).sum() >= MIN_PICTURES]
+
+
+def counted_queries(gallery: Gallery) -> list[Query]:
+    """Each concept in a number that at least ten pictures show: "two dogs"."""
+    facts = [
+        (f"{NUMBER_WORDS[n]} {c.plural}", Fact(concept=c.name, count=n))
+        for c in load_concepts()
+        if c.plural
+        for n in range(2, len(NUMBER_WORDS))
+    ]
     return [(text, fact) for text, fact in facts if gallery.shows(fact).sum() >= MIN_PICTURES]
 
 
@@ -192,12 +218,13 @@ def recall(gallery: Gallery, rank: Callable[[str], np.ndarray]) -> dict[int, flo
 
 def _report(name: str, gallery: Gallery, encoder: Encoder) -> None:
     places, backgrounds = setting_queries()
-    concepts = concept_queries(gallery)
+    concepts, counted = concept_queries(gallery), counted_queries(gallery)
     ways = {"model": lambda text: gallery.by_model(encoder, text), "keywords": gallery.by_keywords}
     print(f"\n{name}: {len(gallery.scenes):,} pairs, {int(gallery.noise.sum()):,} of them with noise for a caption\n")
     print("| | model | keywords | chance |\n| --- | --- | --- | --- |")
     rows = [
         (f"precision@10, {len(concepts)} concepts of at least {MIN_PICTURES} pictures", concepts),
+        (f"precision@10, {len(counted)} numbers of a concept of at least {MIN_PICTURES} pictures", counted),
         ("precision@10, 12 places", places),
         ("precision@10, 12 background colours", backgrounds),
         ("precision@10, 9 combinations never seen in training", held_out_queries()),
@@ -223,13 +250,16 @@ def _report_recall(gallery: Gallery, encoder: Encoder) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="metaclip-sample, or local-dir:FOLDER")
+    parser.add_argument(
+        "--shards", type=Path, default=SHARDS, help="other pairs: what make_shards wrote with another seed"
+    )
     options = parser.parse_args()
     encoder = load_encoder(model_named(options.model))
-    gallery = load_gallery(encoder)
+    gallery = load_gallery(encoder, options.shards)
     held_out = gallery.only(gallery.is_test)
     _report("The test split", held_out, encoder)
     _report_recall(held_out, encoder)
-    _report("All of the sample", gallery, encoder)
+    _report("All pairs", gallery, encoder)
 
 
 if __name__ == "__main__":

@@ -76,6 +76,7 @@ def paint_beach(rng: random.Random, side: int, look: str) -> Image.Image:
         "day": ((24, 110, 178), (88, 206, 212)),
         "sunset": ((92, 84, 146), (236, 160, 128)),
         "overcast": ((84, 116, 134), (140, 172, 178)),
+        "night": ((22, 34, 78), (48, 74, 126)),
     }[look]
     fill_below(image, [(0.0, horizon), (1.0, horizon)], far, blend(near, far, -0.2))
     draw = ImageDraw.Draw(image)
@@ -84,14 +85,38 @@ def paint_beach(rng: random.Random, side: int, look: str) -> Image.Image:
         x, length = rng.uniform(-0.1, 1.0), rng.uniform(0.04, 0.16)
         tone = blend(shaded(far, 0.35), shaded(near, 0.5), (y - horizon) / 0.25)
         draw.line((x * side, y * side, (x + length) * side, y * side), fill=tone, width=max(1, side // 170))
+    if look == "night":
+        _add_moon(rng, image, horizon, 0.6)
     shore = hill_line(rng, rng.uniform(0.56, 0.6), 0.018, 0.9)
-    for offset, tone in ((-0.022, shaded(near, 0.45)), (-0.008, (250, 252, 252))):
+    foam: Rgb = (168, 184, 220) if look == "night" else (250, 252, 252)
+    for offset, tone in ((-0.022, shaded(near, 0.45)), (-0.008, foam)):
         fill_below(image, [(x, y + offset) for x, y in shore], tone, tone)
-    sand = {"day": (246, 220, 164), "sunset": (224, 168, 130), "overcast": (214, 200, 170)}[look]
+    sand: Rgb = {
+        "day": (246, 220, 164),
+        "sunset": (224, 168, 130),
+        "overcast": (214, 200, 170),
+        "night": (124, 114, 120),
+    }[look]
     fill_below(image, shore, shaded(sand, -0.18), sand)
     fill_below(image, [(x, y + 0.03) for x, y in shore], sand, shaded(sand, -0.1))
     add_grain(rng, image, 0.6, 9)
     return image
+
+
+def _add_moon(rng: random.Random, image: Image.Image, horizon: float, shore: float) -> None:
+    """A full moon, and its light on the sea between the horizon and the shore."""
+    side = image.width
+    x, y, r = rng.uniform(0.15, 0.85), horizon * rng.uniform(0.25, 0.5), rng.uniform(0.04, 0.055)
+    add_glow(image, (x, y), 0.3, (170, 190, 240), 0.55)
+    draw = ImageDraw.Draw(image)
+    draw.ellipse(((x - r) * side, (y - r) * side, (x + r) * side, (y + r) * side), fill=(250, 246, 226))
+    for _ in range(48):
+        below = rng.uniform(0.0, 1.0)
+        middle = x + rng.gauss(0.0, 0.018 + 0.04 * below)
+        half = rng.uniform(0.008, 0.02) * (1 + 1.5 * below)
+        level = (horizon + 0.006 + below * (shore - horizon)) * side
+        tone = blend((255, 246, 214), (120, 146, 206), rng.uniform(0.0, 0.7))
+        draw.line(((middle - half) * side, level, (middle + half) * side, level), fill=tone, width=max(1, side // 150))
 
 
 def paint_meadow(rng: random.Random, side: int, look: str) -> Image.Image:

@@ -31,7 +31,7 @@ PLACES: dict[str, Place] = {
         "beach",
         ("on the beach", "at the beach", "on a sandy beach", "by the sea"),
         ("sandy beach", "beach and sea", "tropical beach"),
-        ("day", "sunset", "overcast"),
+        ("day", "sunset", "overcast", "night"),
     ),
     "city": Place(
         "city",
@@ -104,6 +104,7 @@ PLACES: dict[str, Place] = {
 # Only what everyone would say on seeing the picture.
 LOOK_PHRASES: dict[tuple[str, str], str] = {
     ("beach", "sunset"): "at sunset",
+    ("beach", "night"): "at night",
     ("city", "sunset"): "at sunset",
     ("city", "night"): "at night",
     ("street", "sunset"): "in the evening",
@@ -130,7 +131,7 @@ HABITATS: dict[str, tuple[str, ...]] = {
     "food": ("table", "table", "living room", "beach"),
     "drink": ("table", "table", "living room", "beach"),
     "vehicle": ("street", "city", "desert", "mountains", "snow"),
-    "boat": ("beach", "under water"),
+    "boat": ("beach",),
     "aircraft": ("night sky", "city", "mountains", "desert"),
     "building": ("meadow", "mountains", "snow", "city", "beach"),
     "sky": ("night sky", "mountains", "meadow"),

@@ -1,9 +1,9 @@
 """Train the small CLIP in `data_samples/clip`: `python -m data_samples.train_clip`.
 
 First the picture tower learns to name what it sees (labels); then, the picture tower locked, the text tower learns to say
-so from captions and from facts, statements true of many pictures (texts); at last both learn together (both). Draws its own pictures (never the sample's: other seeds, and only of the train split, so no held-out
-combination), keeps them and a checkpoint under `--work`, and goes on from there when it was interrupted. Needs Noto Color
-Emoji.
+so from captions and from facts, statements true of many pictures (texts); at last both learn together (both). Draws its own
+pictures (never the sample's: other seeds, and only of the train split, so no held-out combination), keeps them and a
+checkpoint under `--work`, and goes on from there when it was interrupted. Needs Noto Color Emoji.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Stage:
 STAGES = (
     Stage("labels", 3_600, 128, 2e-3, texts=False),
     Stage("texts", 700, 256, 2e-3, locked=True),
-    Stage("both", 750, 256, 8e-4),
+    Stage("both", 1_400, 256, 8e-4),
 )
 
 
@@ -220,6 +220,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=101)
     parser.add_argument("--flat", type=int, default=36_000, help="pictures of concepts with equal chances (36,000)")
     parser.add_argument("--zipf", type=int, default=12_000, help="pictures of concepts as in the sample (12,000)")
+    parser.add_argument("--several", type=int, default=12_000, help="pictures of several of a kind (12,000)")
+    parser.add_argument("--boats", type=int, default=1_000, help="pictures of a boat at night (1,000)")
     parser.add_argument("--threads", type=int, help="of torch; 1 is best on a machine that does other work too")
     options = parser.parse_args()
     config = json.loads((CLIP_FOLDER / "open_clip_config.json").read_text())["model_cfg"]
@@ -230,6 +232,8 @@ def main() -> None:
     recipes = [
         Recipe(options.seed, options.flat, flat=True, side=_DRAWN_SIDE),
         Recipe(options.seed + 1, options.zipf, flat=False, side=_DRAWN_SIDE),
+        Recipe(options.seed + 2, options.several, flat=True, side=_DRAWN_SIDE, subject="several"),
+        Recipe(options.seed + 3, options.boats, flat=True, side=_DRAWN_SIDE, subject="boat-at-night"),
     ]
     pictures, scenes = _drawn(recipes, options.work)
     torch.manual_seed(options.seed)

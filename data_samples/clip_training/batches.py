@@ -19,6 +19,7 @@ __all__ = ["Batch", "Told", "batches", "normalised"]
 
 _JUNK_SHARE = 0.04  # of captions that get a made-up word, so that words never seen say little
 _LONGEST_CAPTION, _LONGEST_FACT = 26, 15  # tokens; few are longer, and each costs all of a batch
+_GROUP = 4  # pictures of one concept in a row: told apart only by number, colour and place
 _ZOOM = 1.14  # up to this factor a picture is enlarged before it is cut
 _MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(1, 3, 1, 1) * 255
 _STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(1, 3, 1, 1) * 255
@@ -70,17 +71,25 @@ def _tokens(tokenizer: SimpleTokenizer, texts: Sequence[str], longest: int) -> t
     return tokens[:, : int((tokens > 0).sum(1).max())]
 
 
+def _grouped(rng: random.Random, scenes: Sequence[Scene]) -> list[int]:
+    """All rows, by chance, but a few in a row that show the same concept."""
+    concept = {row: rng.choice(scene.things).concept if scene.things else "" for row, scene in enumerate(scenes)}
+    rows = sorted(rng.sample(range(len(scenes)), len(scenes)), key=concept.__getitem__)
+    groups = [rows[start : start + _GROUP] for start in range(0, len(rows), _GROUP)]
+    return [row for group in rng.sample(groups, len(groups)) for row in group]
+
+
 def batches(
     pictures: np.ndarray, scenes: Sequence[Scene], tokenizer: SimpleTokenizer | None, *, seed: str, size: int, side: int
 ) -> Iterator[Batch]:
     """`pictures`: uint8 (n, any, any, 3), of `scenes`; without a tokenizer there are no texts.
 
-    Each picture once an epoch, in an order of its own.
+    Each picture once an epoch, in an order of its own: by chance, or where there are texts in groups of one concept.
     """
     truths, labels = Truths(scenes), label_matrix(scenes)
     for epoch in range(10**9):
         rng = random.Random(f"{seed}:{epoch}")
-        order = np.array(rng.sample(range(len(scenes)), len(scenes)))
+        order = np.array(_grouped(rng, scenes) if tokenizer else rng.sample(range(len(scenes)), len(scenes)))
         for start in range(0, len(order) - size + 1, size):
             rows = np.sort(order[start : start + size])
             told = _told(rng, [scenes[row] for row in rows], truths, rows, tokenizer) if tokenizer else None

@@ -7,7 +7,7 @@ known for every picture of a batch, each with near misses ("two dogs" beside "th
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -117,9 +117,17 @@ def _fact_of(rng: random.Random, scene: Scene) -> Fact:
     return replace(about, place=setting.place, background=setting.background)
 
 
-def _near_miss(rng: random.Random, fact: Fact) -> Fact:
-    """The same with one part of it another."""
-    part = rng.choice([name for name, value in vars(fact).items() if value is not None])
+def _near_misses(rng: random.Random, fact: Fact) -> Iterator[Fact]:
+    """The same with one part of it another; a number, with two other numbers too."""
+    parts = [name for name, value in vars(fact).items() if value is not None]
+    if len(parts) > 1:
+        yield _with_another(rng, fact, rng.choice(parts))
+    if fact.count is not None:
+        others = [n for n in range(1, len(NUMBER_WORDS)) if n != fact.count]
+        yield from (replace(fact, count=n) for n in rng.sample(others, 2))
+
+
+def _with_another(rng: random.Random, fact: Fact, part: str) -> Fact:
     if part == "concept":
         return replace(fact, concept=rng.choice(load_concepts()).name)
     if part == "kind":
@@ -130,19 +138,28 @@ def _near_miss(rng: random.Random, fact: Fact) -> Fact:
     return replace(fact, **{part: rng.choice(choices.get(part, sorted(BACKGROUNDS)))})  # type: ignore[arg-type]
 
 
+def _mixed_up(rng: random.Random, scene: Scene) -> Iterator[Fact]:
+    """Of several kinds of things one, in the number of another or of all together."""
+    if len(scene.things) > 1:
+        thing, other = rng.sample(scene.things, 2)
+        n = rng.choice((other.count, sum(each.count for each in scene.things)))
+        if n != thing.count and not concept_named(thing.concept).is_proper:
+            yield Fact(concept=thing.concept, count=n)
+
+
 def draw_facts(rng: random.Random, scenes: Sequence[Scene]) -> list[Fact]:
-    """A fact of each scene, a near miss for those of several parts, all kinds and moods, concepts by chance.
+    """A fact of each scene, and what is nearly true of it; all kinds in all moods, concepts by chance.
 
     Each once, none held out.
     """
-    facts = dict.fromkeys([*(Fact(kind=kind) for kind in KINDS), *(Fact(mood=mood) for mood in _MOOD_PHRASES)])
+    facts = dict.fromkeys(
+        Fact(kind=kind, mood=mood) for kind in (None, *KINDS) for mood in (None, *_MOOD_PHRASES) if kind or mood
+    )
     for concept in rng.sample(load_concepts(), _N_CHANCE_CONCEPTS):
         facts[Fact(concept=concept.name)] = None
     for scene in scenes:
         fact = _fact_of(rng, scene)
-        facts[fact] = None
-        if sum(value is not None for value in vars(fact).values()) > 1:
-            facts[_near_miss(rng, fact)] = None
+        facts |= dict.fromkeys([fact, *_near_misses(rng, fact), *_mixed_up(rng, scene)])
     return [fact for fact in facts if not is_held_out_fact(fact)]
 
 

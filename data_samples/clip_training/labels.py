@@ -15,13 +15,13 @@ from data_samples.settings import PLACES
 __all__ = ["GROUPS", "label_matrix"]
 
 _MOODS = ("night", "sunset", "rain", "fog", "spring", "autumn", "-")
-_MAX_THINGS = 6
+_MOST_OF_A_KIND = 6
 
 GROUPS: dict[str, tuple[int, float]] = {
     "concepts": (len(load_concepts()), 1.0),
     "setting": (len(PLACES) + len(BACKGROUNDS), 0.3),
     "colours": (len(BACKGROUNDS), 0.3),
-    "number": (_MAX_THINGS + 1, 0.3),
+    "number": (_MOST_OF_A_KIND + 1, 0.6),
     "mood": (len(_MOODS), 0.15),
 }
 """The groups of labels in the order of the columns: how many, and the weight of their loss. In each, labels compete."""
@@ -37,10 +37,13 @@ def label_matrix(scenes: Sequence[Scene]) -> np.ndarray:
     for row, scene in zip(labels, scenes, strict=True):
         for thing in scene.things:
             row[starts["concepts"] + concepts[thing.concept]] = 1
+            # Of a kind, not of all: a dog beside a cat is no picture for "two dogs".
+            row[starts["number"] + thing.count] = 1
             if thing.colour in colours:
                 row[starts["colours"] + colours[thing.colour]] = 1
         for name in [scene.place] if scene.place else [f"on {colour}" for colour in scene.background]:
             row[starts["setting"] + settings[name]] = 1
-        row[starts["number"] + min(sum(thing.count for thing in scene.things), _MAX_THINGS)] = 1
+        if not scene.things:
+            row[starts["number"]] = 1
         row[starts["mood"] + _MOODS.index(mood_of(scene) or "-")] = 1
     return labels

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from data_samples.clip_training.facts import KINDS, mood_of
 from data_samples.drawing import draw_picture
 from data_samples.pairs import Pair, generate_pairs
+from data_samples.scenes import Scene
 from metaclip_core.storage import make_folder, write_atomically
 
 __all__ = ["Recipe", "draw_pictures"]
@@ -19,24 +21,44 @@ __all__ = ["Recipe", "draw_pictures"]
 CHUNK = 500
 
 
+def _shows_several(scene: Scene) -> bool:
+    return any(thing.count > 1 for thing in scene.things)
+
+
+def _shows_a_boat_at_night(scene: Scene) -> bool:
+    return mood_of(scene) == "night" and any(thing.concept in KINDS["boat"] for thing in scene.things)
+
+
+# What chance shows too seldom to be learned.
+SUBJECTS: dict[str, Callable[[Scene], bool]] = {
+    "any": lambda _: True,
+    "several": _shows_several,
+    "boat-at-night": _shows_a_boat_at_night,
+}
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """Pairs to draw: the first `n` of split `split` in the sequence that `seed` and `flat` name, `side` pixels wide."""
+    """Pairs to draw: the first `n` of the train split in the sequence that `seed` and `flat` name, `side` pixels wide.
+
+    Only those of one of the `SUBJECTS`.
+    """
 
     seed: int
     n: int
     flat: bool
     side: int
-    split: str = "train"
+    subject: str = "any"
 
     @property
     def name(self) -> str:
-        return f"{self.split}-{'flat' if self.flat else 'zipf'}-{self.seed}-{self.side}px"
+        return f"{self.subject}-{'flat' if self.flat else 'zipf'}-{self.seed}-{self.side}px"
 
     def pairs(self) -> Iterator[Pair]:
         """The pairs, undrawn. About one in seven of a sequence is of the test split."""
         endless = generate_pairs(seed=self.seed, n=10**9, noise=False, flat=self.flat)
-        return islice((pair for pair in endless if pair.split == self.split), self.n)
+        fit = SUBJECTS[self.subject]
+        return islice((pair for pair in endless if pair.split == "train" and fit(pair.scene)), self.n)
 
 
 def _drawn(side: int, pair: Pair) -> np.ndarray:

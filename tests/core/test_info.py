@@ -175,7 +175,7 @@ def test_for_people(run: Path, metaclip: Command) -> None:
 
 
 def test_the_sample_equals_plain_python(metaclip: Command, tmp_path: Path) -> None:
-    """900 pairs of the embedded sample against all its 87,925 entries, from the tar to the figures."""
+    """900 pairs of the embedded sample against all its 87,930 entries, from the tar to the figures."""
     shard, metadata = (REPOSITORY / "data_samples" / name for name in ("shards/00000.tar", "metadata.parquet"))
     assert metaclip("curate", shard, "--metadata", metadata, "--out", tmp_path / "run", "--workers", 1).status == 0
 

@@ -5,13 +5,25 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data_samples.clip_training.batches import batches
-from data_samples.clip_training.facts import KINDS, Fact, Truths, draw_facts, is_held_out_fact, mood_of, tell_fact
+from data_samples.clip_training.batches import _grouped, batches
+from data_samples.clip_training.facts import (
+    KINDS,
+    Fact,
+    Truths,
+    _mixed_up,
+    _near_misses,
+    draw_facts,
+    is_held_out_fact,
+    mood_of,
+    tell_fact,
+)
 from data_samples.clip_training.labels import GROUPS, label_matrix
 from data_samples.clip_training.pictures import Recipe
 from data_samples.clip_training.vocabulary import learn_merges, write_merges
@@ -48,6 +60,28 @@ def test_truths_are_those_of_a_plain_loop() -> None:
     assert truth.tolist() == [[holds(fact, SCENES[row]) for row in rows] for fact in facts]
     for part in ("concept", "colour", "count", "kind", "place", "background", "mood"):
         assert any(getattr(fact, part) is not None for fact in facts), part
+
+
+def test_a_number_is_asked_for_beside_other_numbers() -> None:
+    asked = [list(_near_misses(random.Random(seed), Fact(concept="dog", count=3))) for seed in range(40)]
+    numbers = [{fact.count for fact in facts if fact.concept == "dog"} - {3} for facts in asked]
+    assert min(len(others) for others in numbers) == 2
+    assert set().union(*numbers) == {1, 2, 4, 5, 6}
+    assert list(_near_misses(random.Random(1), Fact(concept="dog"))) == []
+
+
+@pytest.mark.parametrize(
+    ("n_cats", "expected"),
+    [(1, {("dog", 2), ("cat", 2)}), (2, {("dog", 2), ("dog", 3), ("cat", 1), ("cat", 3)})],
+)
+def test_things_of_several_kinds_are_not_taken_together(n_cats: int, expected: set[tuple[str, int]]) -> None:
+    """A dog and two cats: neither two dogs nor three, neither one cat nor three."""
+    things = (Thing("dog", "🐕", 1, None), Thing("cat", "🐈", n_cats, None))
+    scene = Scene(things, "side_by_side", "snow", "day", (), None)
+    asked = {fact for seed in range(60) for fact in _mixed_up(random.Random(seed), scene)}
+    assert {(fact.concept, fact.count) for fact in asked} == expected
+    assert not any(holds(fact, scene) for fact in asked)
+    assert asked & set(draw_facts(random.Random(1), [scene] * 20))
 
 
 def test_every_scene_gets_a_fact_that_is_true_and_none_is_held_out() -> None:
@@ -89,17 +123,39 @@ def test_labels_say_what_a_scene_shows() -> None:
         (Thing("cat", "🐈", 2, None), Thing("car", "🚗", 1, "blue")), "side_by_side", "city", "night", (), None
     )
     labels = label_matrix([scene])[0]
-    assert labels.sum() == 2 + 1 + 1 + 1 + 1  # two concepts, a place, a colour, a number, a mood
+    assert labels.sum() == 2 + 1 + 1 + 2 + 1  # two concepts, a place, a colour, two numbers, a mood
     names = [concept.name for concept in load_concepts()]
     assert {names[i] for i in np.flatnonzero(labels[: len(names)])} == {"cat", "car"}
     assert len(labels) == sum(size for size, _ in GROUPS.values())
+    start = sum(size for size, _ in list(GROUPS.values())[: list(GROUPS).index("number")])
+    assert np.flatnonzero(labels[start : start + GROUPS["number"][0]]).tolist() == [1, 2]  # of each kind, not 3 of all
 
 
-def test_a_recipe_draws_only_from_its_split() -> None:
-    recipe = Recipe(7, 120, flat=True, side=32)
+@pytest.mark.parametrize(
+    ("subject", "shown"),
+    [
+        ("any", lambda scene: True),
+        ("several", lambda scene: max(thing.count for thing in scene.things) > 1),
+        ("boat-at-night", lambda scene: holds(Fact(kind="boat", mood="night"), scene)),
+    ],
+)
+def test_a_recipe_draws_its_subject_from_the_train_split(subject: str, shown: Callable[[Scene], bool]) -> None:
+    recipe = Recipe(7, 30, flat=True, side=32, subject=subject)
     pairs = list(recipe.pairs())
-    assert len(pairs) == 120
-    assert not any(is_held_out(pair.scene) or pair.noise for pair in pairs)
+    assert len(pairs) == 30
+    assert all(shown(pair.scene) for pair in pairs)
+    assert not any(is_held_out(pair.scene) or pair.noise or pair.split != "train" for pair in pairs)
+
+
+def test_batches_with_texts_hold_pictures_of_the_same_concept() -> None:
+    order = _grouped(random.Random(3), SCENES)
+    assert sorted(order) == list(range(len(SCENES)))
+    assert order != sorted(order)
+    shared = [
+        bool({t.concept for t in SCENES[a].things} & {t.concept for t in SCENES[b].things}) for a, b in pairwise(order)
+    ]
+    by_chance = [bool({t.concept for t in a.things} & {t.concept for t in b.things}) for a, b in pairwise(SCENES)]
+    assert sum(shared) > 5 * max(1, sum(by_chance))
 
 
 def test_a_learned_vocabulary_is_read_by_open_clip(tmp_path: Path) -> None:

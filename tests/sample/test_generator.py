@@ -18,8 +18,9 @@ from data_samples.captions import tell_scene
 from data_samples.colours import BACKGROUNDS, TINT_HUES, colour_distance
 from data_samples.concepts import load_concepts, with_article
 from data_samples.drawing import draw_picture
+from data_samples.evaluate_clip import recorded_scene
 from data_samples.glyphs import FontMissingError, find_font, glyph_picture, rim_colour
-from data_samples.make_shards import main, pair_record
+from data_samples.make_shards import main, pair_record, scene_record
 from data_samples.pairs import generate_pairs
 from data_samples.scenes import Scene, Thing, draw_scene
 from data_samples.settings import CATEGORY_WORDS, HABITATS, LOOK_PHRASES, PLACES
@@ -30,6 +31,12 @@ needs_font = pytest.mark.skipif(find_font() is None, reason="no Noto Color Emoji
 def test_the_seed_gives_the_committed_pairs(members) -> None:
     for member, pair in zip(members[:1_500], generate_pairs(n=1_500), strict=True):
         assert pair_record(pair, member.key) == member.record
+
+
+def test_a_record_tells_the_scene_but_for_its_glyphs() -> None:
+    for pair in generate_pairs(n=300):
+        things = tuple(replace(thing, glyph="") for thing in pair.scene.things)
+        assert recorded_scene(scene_record(pair.scene)) == replace(pair.scene, things=things)
 
 
 def test_any_part_of_the_sequence_is_the_same() -> None:

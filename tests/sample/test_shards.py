@@ -7,10 +7,13 @@ import re
 import tarfile
 from collections import Counter
 
+import numpy as np
 from PIL import Image
 
 from data_samples import SHARDS
+from data_samples.clip_training.facts import Truths
 from data_samples.drawing import PICTURE_SIDE
+from data_samples.evaluate_clip import EXAMPLES, recorded_scene
 from data_samples.noise import NOISE_KINDS
 from data_samples.pairs import N_PAIRS, NOISE_PER_BLOCK, PAIRS_PER_BLOCK
 from data_samples.plain_match import PlainMatcher
@@ -129,6 +132,13 @@ def test_scenes_are_complete_ground_truth(members) -> None:
         assert len(scene["concepts"]) == len(scene["counts"]) == len(scene["colours"])
         assert scene["count"] == sum(scene["counts"])
         assert (scene["place"] is None) != (scene["background"] is None)
+
+
+def test_what_people_ask_for_can_be_seen(members) -> None:
+    scenes = [recorded_scene(member.record["scene"]) for member in members]
+    truths = Truths(scenes)
+    for text, fact in EXAMPLES.items():
+        assert truths.of([fact], np.arange(len(scenes))).sum() >= 10, text
 
 
 def test_held_out_combinations_are_only_in_the_test_split(members) -> None:
