@@ -62,7 +62,6 @@ __all__ = [
 PART_ROWS = 65_536  # rows of a row group: what a page reads to show one pair
 # Hardly a value comes twice but the archive's name: looking for doubles takes time, and makes the file larger.
 _PART_OPTIONS: dict[str, Any] = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["image_path"]}
-_CONTENT = b"content"  # in a part's own metadata, for a run that goes on
 _SKIPS_LOCATED = 10_000  # records of a shard whose place is kept; beyond, only counted
 
 STAGED_SCHEMA = pa.schema(
@@ -319,8 +318,8 @@ def threshold_part(context: ThresholdContext, item: StagedShard) -> dict[str, An
     path = context.parts / f"{number:05d}.parquet"
     if path.exists():
         with mapped(path) as part:
-            written = pq.read_metadata(part)
-            rows, content, digest = written.num_rows, written.metadata[_CONTENT].decode(), file_digest(part)
+            table = pq.read_table(part, columns=["identity", "text", "entry_ids", "keep_t"])
+            digest = file_digest(part)
     else:
         table = read_staged(context.staging, number)
         identities = table.column("identity").to_numpy().copy()
@@ -335,12 +334,10 @@ def threshold_part(context: ThresholdContext, item: StagedShard) -> dict[str, An
         table = table.set_column(0, STAGED_SCHEMA.field("identity"), pa.array(identities))
         table = table.append_column(pa.field("keep_t", pa.float64(), nullable=False), pa.array(keep_t))
         table = table.combine_chunks()  # whatever batches it came in, the file is the same
-        content = _content(table)
-        table = table.replace_schema_metadata({_CONTENT: content})
         with write_atomically(path) as file:
             pq.write_table(table, file, row_group_size=PART_ROWS, store_schema=False, **_PART_OPTIONS)
-            rows, digest = table.num_rows, file_digest(file)
-    return {"name": path.name, "rows": rows, "content": content, **digest}
+            digest = file_digest(file)
+    return {"name": path.name, "rows": table.num_rows, "content": _content(table), **digest}
 
 
 def _content(table: pa.Table) -> str:
@@ -350,7 +347,7 @@ def _content(table: pa.Table) -> str:
     for array in (
         table.column("identity").to_numpy(),
         hash_each(to_arrow_strings(table.column("text"))),
-        matches.indptr,
+        matches.indptr.astype(np.int64),
         matches.entry_ids,
         table.column("keep_t").to_numpy(),
     ):

@@ -53,9 +53,8 @@ def sample_run(app: Path) -> Path:
     shards = sample / "shards"
     try:
         run = curate(shards, sample / "metadata.parquet", out)
-        anew = any(
-            Path(file["path"]).parent != shards for file in run.manifest["settings"]["inputs"]
-        )  # moved: no pictures
+        # The checkout that it was made from may be gone, and the pictures with it.
+        anew = not all(Path(file["path"]).exists() for file in run.manifest["settings"]["inputs"])
     except RunError:  # of an earlier release's sample, or damaged: it is only a cache
         anew = True
     if anew:

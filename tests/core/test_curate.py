@@ -11,7 +11,7 @@ import pytest
 
 from metaclip_core.cli import main
 from metaclip_core.curation import curate
-from metaclip_core.errors import RunError
+from metaclip_core.errors import RecordError, RunError
 from metaclip_core.pools import open_pool
 from metaclip_core.run import open_run
 
@@ -72,6 +72,24 @@ def test_an_altered_part_is_refused(pool: Path) -> None:
     part.unlink()
     with pytest.raises(RunError, match=r"00000\.parquet: missing"):
         open_run(pool / "run")
+
+
+def test_bad_records_may_be_skipped_where_one_has_ended_it(tmp_path: Path) -> None:
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool/a.jsonl").write_text('{"text": "a dog"}\n')
+    (tmp_path / "pool/b.jsonl").write_text('{"text": "a dog"}\n{"text": 3}\n')
+    (tmp_path / "metadata.txt").write_text("dog\n")
+    given = tmp_path / "pool", tmp_path / "metadata.txt", tmp_path / "run"
+    with pytest.raises(RecordError, match="line 2"):
+        curate(*given)
+    with pytest.raises(RunError, match="holds a run of other settings"):
+        curate(*given, on_error="skip", seed=3)
+    run = curate(*given, on_error="skip")
+    assert (run.n_pairs, run.totals["skipped"]) == (2, 1)
+    whole = curate(*given[:2], tmp_path / "whole", on_error="skip")
+    assert run.fingerprint == whole.fingerprint
+    with pytest.raises(RunError, match="on_error differ"):
+        curate(*given)
 
 
 def test_what_a_kill_after_the_manifest_leaves_is_removed(pool: Path) -> None:

@@ -170,8 +170,10 @@ def test_batches_change_no_byte(tmp_path: Path, metadata: Path, monkeypatch: pyt
 
 def test_a_pool_that_was_moved_is_the_same(tmp_path: Path, metadata: Path) -> None:
     (tmp_path / "here/sub").mkdir(parents=True)
-    write(tmp_path / "here/sub/a.jsonl", [{"text": pair["text"]} for pair in some_pairs(100)])
+    pairs = [{"text": pair["text"], "file_name": f"{i}.jpg"} for i, pair in enumerate(some_pairs(100))]
+    write(tmp_path / "here/sub/a.jsonl", pairs)
     run = curate(tmp_path / "here", metadata, tmp_path / "run")
+    assert run.pairs(["image_path"]).collect()["image_path"][1] == str(tmp_path / "here/sub/1.jpg")
     (tmp_path / "here").rename(tmp_path / "there")
     assert curate(tmp_path / "there", metadata, tmp_path / "run").fingerprint == run.fingerprint
     assert curate(tmp_path / "there", metadata, tmp_path / "new").fingerprint == run.fingerprint

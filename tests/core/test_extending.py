@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metaclip_core import matching
+from metaclip_core import matching, stages
 from metaclip_core.cli import main
 from metaclip_core.curation import curate
 from metaclip_core.errors import MetadataError, PoolError, RunError, SettingsError
@@ -21,6 +21,7 @@ from metaclip_core.extending import add_entries, append_shards
 from metaclip_core.matching import Matches
 from metaclip_core.metadata import load_metadata
 from metaclip_core.metadata.published import counts_of_whole
+from metaclip_core.pools import record
 from metaclip_core.restaging import _joined
 from metaclip_core.run import Run, open_run
 
@@ -71,6 +72,23 @@ def test_appended_shards(place: Path, workers: int) -> None:
     assert longer.fingerprint == whole.fingerprint
     assert open_run(place / "run").fingerprint == old.fingerprint
     assert append_shards(old, place / "new", place / "longer").fingerprint == longer.fingerprint
+
+
+@pytest.mark.parametrize("way", ["append", "add"])
+def test_a_part_is_the_same_bytes_whatever_the_batches_it_came_in(
+    place: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr(record, "BATCH_SIZE", 7)  # a pool is read in small batches, an old run's parts by row groups
+    monkeypatch.setattr(stages, "PART_ROWS", 25)
+    old = curate(place / "old", place / "metadata.parquet", place / "run")
+    if way == "append":
+        longer = append_shards(old, place / "new", place / "longer")
+        whole = curate([place / "old", place / "new"], place / "metadata.parquet", place / "whole")
+    else:
+        longer = add_entries(old, [("birds", place / "birds.txt")], place / "longer")
+        both = load_metadata(place / "metadata.parquet", ("birds", place / "birds.txt"))
+        whole = curate(place / "old", both, place / "whole")
+    assert [path.read_bytes() for path in longer.part_paths] == [path.read_bytes() for path in whole.part_paths]
 
 
 def test_appended_shards_are_filtered_as_the_old_ones(place: Path) -> None:

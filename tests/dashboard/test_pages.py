@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboard.components.sidebar import _labels
+from dashboard.data.runs import KnownRun
 from dashboard.state import t_ladder
 from metaclip_core import Run, curate, open_run
 from metaclip_core.comparison import compare
-from metaclip_core.jobs import jobs_in
+from metaclip_core.jobs import jobs_in, start
 
 from .conftest import HOSTILE, OpenPage, figures, texts, write_metadata, write_tar
 
@@ -359,6 +362,12 @@ def done(jobs: Path) -> str:
     return jobs_in(jobs)[0].state
 
 
+def button_of(app: AppTest, key: str) -> Any:
+    """The one button whose key begins so."""
+    (found,) = [button for button in app.button if str(button.key).startswith(key)]
+    return found
+
+
 def test_data_tells_where_a_run_comes_from(open_page: OpenPage, small_run: Run) -> None:
     app = open_page("data")
     assert table_with(app, "size_bytes")["name"].to_list() == ["pool.tar"]
@@ -386,9 +395,32 @@ def test_a_curation_is_started_from_the_page_and_its_run_opened(open_page: OpenP
     st.cache_data.clear()  # the list of runs is looked through anew every few seconds
     app = open_page("data")
     assert frame(app, "runs_table")["name"].to_list() == ["run", "mine"]
-    forget = next(button for button in app.button if str(button.key).startswith("forget_"))
-    forget.click().run()
+    button_of(app, "open_").click().run()
+    assert "120" not in figures(open_page("overview", run=app.query_params["run"][0]))["Pairs"]
+    assert app.session_state["_run"] == open_run(workspace / "runs/mine").fingerprint[:12]
+    button_of(app, "forget_").click().run()
     assert jobs_in(workspace.parent / "jobs") == []
+
+
+def test_a_job_that_failed_goes_on_by_the_same_command(open_page: OpenPage, workspace: Path) -> None:
+    jobs, out = workspace.parent / "jobs", workspace / "runs/late"
+    arguments = [
+        "curate",
+        str(workspace / "late.tar"),
+        "--metadata",
+        str(workspace / "entries.parquet"),
+        "--out",
+        str(out),
+    ]
+    start(jobs, arguments, title="Curate late", out=str(out))
+    assert done(jobs) == "failed"
+    write_tar(workspace / "late.tar", ["a dog", "a cat"])
+    write_metadata(workspace / "entries.parquet")
+    app = open_page("data")
+    button_of(app, "again_").click().run()
+    assert done(jobs) == "done"
+    assert len(jobs_in(jobs)) == 1
+    assert open_run(out).n_pairs == 2
 
 
 def test_a_broken_pool_is_an_error_before_anything_is_started(open_page: OpenPage, workspace: Path) -> None:
@@ -460,6 +492,15 @@ def test_a_list_is_added_from_the_page_as_a_new_run(open_page: OpenPage, workspa
 
 
 # Functions
+
+
+def test_runs_of_one_name_are_told_apart() -> None:
+    """An option of a select box is known by its label alone."""
+    runs = [
+        KnownRun(id=i, path=f"{folder}/cap", pairs=n)
+        for i, folder, n in (("ab", "x", 5), ("cd", "y", 5), ("ef", "z", 6))
+    ]
+    assert _labels(runs) == {"ab": "cap · 5 pairs · ab", "cd": "cap · 5 pairs · cd", "ef": "cap · 6 pairs"}
 
 
 def test_the_ladder_starts_below_1_and_ends_above_the_largest_count() -> None:

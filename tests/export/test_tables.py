@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from metaclip_core.curation import curate
 from metaclip_core.export import CURATED_SCHEMA, export
 from metaclip_core.export import parquet as parquet_format
 from metaclip_core.run import Run
@@ -87,6 +88,16 @@ def test_an_empty_set_is_a_file_without_rows(pool: Pool, tmp_path: Path) -> None
     table = pl.read_parquet(export(pool.run, tmp_path / "out", t=0, format="parquet").files)
     assert (table.height, table.columns) == (0, CURATED_SCHEMA.names)
     assert export(pool.run, tmp_path / "out.jsonl", t=0, format="jsonl").path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("format", ["parquet", "jsonl"])
+def test_a_set_without_uids_can_be_curated_again(tmp_path: Path, format: str) -> None:
+    (tmp_path / "pool.jsonl").write_text("".join(f'{{"text": "a dog {i}"}}\n' for i in range(30)))
+    (tmp_path / "metadata.txt").write_text("dog\na\n")
+    run = curate(tmp_path / "pool.jsonl", tmp_path / "metadata.txt", tmp_path / "run")
+    out = export(run, tmp_path / "out", t=15, format=format).path
+    again = curate(out, tmp_path / "metadata.txt", tmp_path / "again")
+    assert 0 < again.n_pairs == run.balance().curated_size(15) < 30
 
 
 @pytest.mark.parametrize("format", ["parquet", "jsonl"])
