@@ -83,7 +83,10 @@ def beside(run: Run) -> None:
         "more frequent here than in the reference.",
     )
     st.dataframe(
-        table[:_ROWS].with_columns(pl.col("my_share", "published_share") * 100),
+        table[:_ROWS].with_columns(
+            pl.col("my_share", "published_share") * 100,
+            pl.when(pl.col("log2_ratio").is_finite()).then(pl.col("log2_ratio")),  # a cell shows no infinity
+        ),
         hide_index=True,
         key="differences",
         column_order=["entry", "mine", "published", "my_share", "published_share", "log2_ratio"],
@@ -92,7 +95,9 @@ def beside(run: Run) -> None:
             "published": count_column("reference"),
             "my_share": st.column_config.NumberColumn("share here", format="%.3f %%"),
             "published_share": st.column_config.NumberColumn("share there", format="%.3f %%"),
-            "log2_ratio": st.column_config.NumberColumn("log2 of the ratio", format="%.1f"),
+            "log2_ratio": st.column_config.NumberColumn(
+                "log2 of the ratio", format="%.1f", help="Empty where one of the two has none."
+            ),
         },
     )
 

@@ -30,6 +30,7 @@ from dashboard.data.searches import (
     warm_up,
 )
 from dashboard.state import go_to
+from metaclip_core.embedding.models import SAMPLE_MODEL
 from metaclip_core.embedding.store import Embeddings
 from metaclip_core.inspection import entry_id_of, pairs_of_entry
 from metaclip_core.run import Run
@@ -65,6 +66,10 @@ def page(run: Run, settings: Settings) -> None:
     with models_tab:
         if models_tab.open:
             st.text(f"Embedded by {embeddings.label}: {embeddings.n_images:,} pictures, {embeddings.dim} dimensions.")
+            if embeddings.model is not None and embeddings.model.name == SAMPLE_MODEL:
+                st.caption(
+                    "It knows the drawn world of the embedded sample: what it finds among photographs means little."
+                )
             embed_form(run)
     if embeddings.model is not None:
         warm_up()  # last, so that what is drawn here does not wait for it
