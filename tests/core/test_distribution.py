@@ -74,7 +74,7 @@ def test_funnel_of_an_empty_pool(nothing: Balance) -> None:
     assert distribution.funnel(0, nothing, 1.0).rows() == [("pool", 0, 0.0), ("matched", 0, 0.0), ("curated", 0, 0.0)]
 
 
-@pytest.mark.parametrize(("t", "head"), [(0, 4), (1, 3), (2, 2), (2.5, 1), (4, 1), (4.5, 0), (math.inf, 0)])
+@pytest.mark.parametrize(("t", "head"), [(0, 3), (1, 3), (2, 2), (2.5, 1), (4, 1), (4.5, 0), (math.inf, 0)])
 def test_head_entries_reach_t(balance: Balance, t: float, head: int) -> None:
     assert distribution.head_entries(balance, t) == head
     assert distribution.matched_entries(balance) == 3

@@ -64,7 +64,7 @@ def expected(t: float, *, sources: list[str] | None = None, seed: int = SEED) ->
         "matches": n_matches,
         "matched_entries": sum(counts[entry] > 0 for entry in on),
         "tail_share": sum(counts[entry] for entry in on if counts[entry] < t) / n_matches if n_matches else 0.0,
-        "head_entries": sum(counts[entry] >= t for entry in on),
+        "head_entries": sum(counts[entry] >= max(t, 1) for entry in on),
         "curated_pairs": sum(plain_keep_t(f"id {i}", ids, counts, seed) < t for i, ids in enumerate(matches)),
         "expected_curated_pairs": pytest.approx(sum(plain_probability(ids, counts, t) for ids in matches)),
         "t": t,
