@@ -82,7 +82,7 @@ def watched(browser: Browser, address: str, **options: object) -> Iterator[Page]
     page.on("request", lambda request: requests.append(request.url))
     yield page
     context.close()
-    assert troubles == []
+    assert not troubles, troubles
     assert [url for url in requests if not url.startswith((address, "data:", "blob:"))] == []
 
 

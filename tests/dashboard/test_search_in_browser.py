@@ -94,7 +94,7 @@ def changed(page: Page, before: list[int]) -> list[int]:
     for _ in range(300):
         now = rows(page)
         if now and now != before:
-            return now
+            return rows(page)  # once more: the first look may have met a wall that was still being drawn
         page.wait_for_timeout(100)
     raise AssertionError(f"the wall has stayed {before}")
 
