@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import common
@@ -52,14 +53,15 @@ def main() -> None:
     before = common.resident_mb()
     balance.curated_size(t)
 
-    def new_subset() -> None:
-        fresh(balance, subset).curated_size(t)
+    def new_subset(wider: Balance | None) -> None:
+        replace(balance, enabled=subset, wider=wider).curated_size(t)
 
     tasks = {
         "curated_size(t)": lambda: balance.curated_size(t),
         "counts_after(t)": lambda: balance.counts_after(t),
         "expected_size(t)": lambda: balance.expected_size(t),
-        "other sources: keep_t, sort, size": new_subset,
+        "other sources, with all at hand": lambda: new_subset(balance),
+        "other sources, from nothing": lambda: new_subset(None),
         "reference: sample at t (the size, drawn)": lambda: sample(counts, inverted, t),
     }
     timings = common.time_interleaved(tasks, repeats=options.repeats)
@@ -94,16 +96,6 @@ def generate(n_pairs: int, n_entries: int, per_pair: int) -> tuple[Balance, np.n
         entry_hashes=rng.integers(0, 2**64, n_entries, np.uint64),
     )
     return balance, rng.integers(0, N_SOURCES, n_entries) == 0
-
-
-def fresh(balance: Balance, enabled: np.ndarray) -> Balance:
-    return Balance(
-        matches=balance.matches,
-        counts=balance.counts,
-        enabled=enabled,
-        identity_hashes=balance.identity_hashes,
-        entry_hashes=balance.entry_hashes,
-    )
 
 
 def sample(entry_count: np.ndarray, inverted: np.ndarray, t: float) -> np.ndarray:

@@ -14,7 +14,14 @@ from typing import Any
 import numpy as np
 
 from metaclip_core.errors import SettingsError
-from metaclip_core.kernels.draws import count_kept, least_weights, prod_complement, stir_each, survey
+from metaclip_core.kernels.draws import (
+    count_kept,
+    drawn_entries,
+    least_of_fewer,
+    least_weights,
+    prod_complement,
+    survey,
+)
 from metaclip_core.kernels.sorting import sort_weights
 from metaclip_core.kernels.threads import map_ranges
 from metaclip_core.matching import Matches
@@ -66,14 +73,18 @@ def _prod_complement(matches: Matches, no_probs: np.ndarray) -> np.ndarray:
 
 
 def _least_weights(
-    matches: Matches, weights: np.ndarray, identity_hashes: np.ndarray, entry_hashes: np.ndarray, seed: int
+    matches: Matches,
+    weights: np.ndarray,
+    identity_hashes: np.ndarray,
+    entry_hashes: np.ndarray,
+    seed: int,
+    wider: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    stirred = stir_each(entry_hashes)
+    """(keep_t, deciding entry) of each text. `wider`: what this gave with more entries on."""
     least, deciding = np.empty(len(matches), np.float64), np.empty(len(matches), np.int32)
-    settings = identity_hashes, stirred, weights, np.uint64(seed)
-    map_ranges(
-        lambda a, b: least_weights(matches.indptr, matches.entry_ids, *settings, least, deciding, a, b), len(matches)
-    )
+    kernel: Any = least_weights if wider is None else least_of_fewer
+    settings = identity_hashes, drawn_entries(entry_hashes, weights), np.uint64(seed), *(wider or ())
+    map_ranges(lambda a, b: kernel(matches.indptr, matches.entry_ids, *settings, least, deciding, a, b), len(matches))
     return least, deciding
 
 
@@ -131,6 +142,8 @@ class Balance:
 
     `counts`: int64 (n_entries,), `c_e` of this pool or of a larger one. `enabled`: bool (n_entries,); an entry that is off
     has no part in anything here. `identity_hashes`: uint64 (n_pairs,); `entry_hashes`: uint64 (n_entries,).
+    `wider`: a balance of the same pool and seed with at least these entries on, if one is at hand; only the pairs that it
+    decides by an entry that is off here are drawn again.
     Arrays that it gives are in the order of the run's pairs, or of its entries, and are not to be written to.
     """
 
@@ -141,15 +154,28 @@ class Balance:
     entry_hashes: np.ndarray
     sources: tuple[str, ...] | None = None
     seed: int = 0
+    wider: Balance | None = None
 
     def __post_init__(self) -> None:
         _checked_counts(self.counts, len(self.enabled))
         check_seed(self.seed)
+        if self.wider is not None and not self._is_part_of(self.wider):
+            raise SettingsError("a wider balance has the same pool, counts and seed, and at least these entries on")
+
+    def _is_part_of(self, wider: Balance) -> bool:
+        return (
+            len(self.matches) == len(wider.matches)
+            and len(self.matches.entry_ids) == len(wider.matches.entry_ids)
+            and self.seed == wider.seed
+            and np.array_equal(self.counts, wider.counts)
+            and not np.any(self.enabled & ~wider.enabled)
+        )
 
     @cached_property
     def _decision(self) -> tuple[np.ndarray, np.ndarray]:
         weights = np.where(self.enabled, self.counts, np.inf)
-        return _least_weights(self.matches, weights, self.identity_hashes, self.entry_hashes, self.seed)
+        wider = None if self.wider is None else self.wider._decision
+        return _least_weights(self.matches, weights, self.identity_hashes, self.entry_hashes, self.seed, wider)
 
     @property
     def keep_t(self) -> np.ndarray:
@@ -164,7 +190,7 @@ class Balance:
     @cached_property
     def sorted_keep_t(self) -> np.ndarray:
         """The finite keep_t, ascending: float64 (matched_pairs,)."""
-        return sort_weights(self.keep_t[np.isfinite(self.keep_t)])
+        return sort_weights(self.keep_t)
 
     @cached_property
     def counts_before(self) -> np.ndarray:

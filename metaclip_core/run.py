@@ -196,11 +196,17 @@ class Run:
         return self._index.identity_hashes
 
     def balance(
-        self, sources: Iterable[str] | None = None, seed: int | None = None, counts: np.ndarray | None = None
+        self,
+        sources: Iterable[str] | None = None,
+        seed: int | None = None,
+        counts: np.ndarray | None = None,
+        *,
+        wider: Balance | None = None,
     ) -> Balance:
         """The pool at every t, with these sources on (None: all) and this seed (None: the run's, 0 unless told).
 
-        `counts`: int64 (n_entries,), of a larger pool that this one is a part of. Raises SettingsError.
+        `counts`: int64 (n_entries,), of a larger pool that this one is a part of. `wider`: this run's balance with at least
+        these sources on, the same seed and counts: the new one is then sooner there. Raises SettingsError.
         """
         chosen = None if sources is None else sources if isinstance(sources, str) else tuple(sources)
         return Balance(
@@ -211,6 +217,7 @@ class Run:
             entry_hashes=self.entry_hashes,
             sources=None if chosen is None else tuple(chosen),
             seed=self.seed if seed is None else seed,
+            wider=wider,
         )
 
 

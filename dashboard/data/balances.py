@@ -68,7 +68,8 @@ def balance_of(run: Run, settings: Settings) -> Balance:
 
 @st.cache_resource(max_entries=4, show_spinner="Balancing")
 def _balance(_run: Run, fingerprint: str, sources: tuple[str, ...] | None, seed: int) -> Balance:
-    return _run.balance(sources=sources, seed=seed)
+    wider = None if sources is None else _balance(_run, fingerprint, None, seed)
+    return _run.balance(sources=sources, seed=seed, wider=wider)
 
 
 def after_of(run: Run, settings: Settings) -> np.ndarray:

@@ -15,13 +15,14 @@ from metaclip_core.kernels.memory import load_word
 __all__ = [
     "count_kept",
     "draw",
+    "drawn_entries",
     "hash_strings",
+    "least_of_fewer",
     "least_weights",
     "pair_state",
     "prod_complement",
     "seed_state",
     "stir",
-    "stir_each",
     "survey",
 ]
 
@@ -117,36 +118,65 @@ def draw(state, stirred_entry):
     return float(int64(_finish(_absorb(state, stirred_entry)) >> uint64(11))) * 2.0**-53
 
 
+DRAWN = np.dtype([("stirred", np.uint64), ("weight", np.float64)])
+"""What a draw needs of an entry, side by side: a match costs one line of the cache."""
+
+
+def drawn_entries(entry_hashes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The table of entries that the draws go by: DRAWN (n_entries,). An entry of infinite weight is off."""
+    entries = np.empty(len(entry_hashes), DRAWN)
+    entries["weight"] = weights
+    _stir_each(entry_hashes, entries["stirred"])
+    return entries
+
+
 @njit(nogil=True, cache=True)
-def stir_each(hashes):
-    """`stir` of each hash: uint64 (n,)."""
-    stirred = np.empty_like(hashes)
+def _stir_each(hashes, stirred):
     for i in range(len(hashes)):
         stirred[i] = stir(hashes[i])
-    return stirred
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _least_weight(entry_ids, first, stop, state, entries):
+    """(the least u * weight of a pair's matches first .. stop, its entry); +inf and -1 where no entry is on."""
+    smallest = np.inf
+    best = np.int32(-1)
+    for i in range(first, stop):
+        entry = entry_ids[i]
+        # An entry that is off gives inf, or nan where u is 0: neither is below anything. Both choices are moves, not
+        # branches, which can't be foreseen.
+        weighted = draw(state, entries[entry].stirred) * entries[entry].weight
+        is_less = weighted < smallest
+        smallest = weighted if is_less else smallest
+        best = entry if is_less else best
+    return smallest, best
 
 
 @njit(nogil=True, cache=True)
-def least_weights(indptr, entry_ids, identity_hashes, stirred_entries, weights, seed, least, deciding, start, stop):
-    """`keep_t` of pairs start .. stop: the least u * weight over a pair's entries; an entry of infinite weight is off.
+def least_weights(indptr, entry_ids, identity_hashes, entries, seed, least, deciding, start, stop):
+    """`keep_t` of pairs start .. stop: the least u * weight over a pair's entries.
 
     Fills `least` (float64) and `deciding` (int32, the entry that it comes from) there; +inf and -1 where no entry is on.
     """
     begin = seed_state(seed)
     for pair in range(start, stop):
         state = pair_state(begin, identity_hashes[pair])
-        smallest = np.inf
-        best = np.int32(-1)
-        for i in range(indptr[pair], indptr[pair + 1]):
-            entry = entry_ids[i]
-            # An entry that is off gives inf, or nan where u is 0: neither is below anything. Both choices are moves, not
-            # branches, which can't be foreseen.
-            weighted = draw(state, stirred_entries[entry]) * weights[entry]
-            is_less = weighted < smallest
-            smallest = weighted if is_less else smallest
-            best = entry if is_less else best
-        least[pair] = smallest
-        deciding[pair] = best
+        least[pair], deciding[pair] = _least_weight(entry_ids, indptr[pair], indptr[pair + 1], state, entries)
+
+
+@njit(nogil=True, cache=True)
+def least_of_fewer(
+    indptr, entry_ids, identity_hashes, entries, seed, wider_least, wider_deciding, least, deciding, start, stop
+):
+    """As `least_weights`, from what it gave with more entries on: a least weight whose entry is still on is the least."""
+    begin = seed_state(seed)
+    for pair in range(start, stop):
+        best = wider_deciding[pair]
+        if best < 0 or entries[best].weight < np.inf:
+            least[pair], deciding[pair] = wider_least[pair], best
+        else:
+            state = pair_state(begin, identity_hashes[pair])
+            least[pair], deciding[pair] = _least_weight(entry_ids, indptr[pair], indptr[pair + 1], state, entries)
 
 
 @njit(nogil=True, cache=True)

@@ -1,40 +1,115 @@
-"""Sort numbers of eight bytes by their digits, which takes a third of the time of numpy's comparison sort here."""
+"""Sort numbers of eight bytes: cut into ranges of values that fit the cache, and each of those sorted by its digits.
+
+Memory is gone through three times, whatever the numbers are, and threads share each of these ways.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit, uint64
 
+from metaclip_core.kernels.threads import map_ranges
+
 __all__ = ["sort_hashes", "sort_weights"]
 
 _DIGITS = 8  # of eight bits each: 256 places to write to stay in the first-level cache
+_IN_BUCKET = 8_192  # words, of 64 kB: what a bucket should hold
+_SAMPLE = 1_024
+_LARGEST = 2**64 - 1
+_LARGEST_FINITE = int(np.array(np.inf).view(np.uint64)) - 1  # of a float64 from 0 on, by its bits
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def _bucket(word, low, shift, last):
+    return min((max(word, low) - low) >> shift, last)
+
+
+@njit(nogil=True, cache=True)
+def _count(words, top, low, shift, last, start, stop):
+    """How many of the words start .. stop, those above `top` left out, are in each bucket: int64 (last + 1,)."""
+    n_of = np.zeros(last + uint64(1), np.int64)
+    for i in range(start, stop):
+        if words[i] <= top:
+            n_of[_bucket(words[i], low, shift, last)] += 1
+    return n_of
+
+
+@njit(nogil=True, cache=True)
+def _scatter(words, top, low, shift, last, places, ordered, start, stop):
+    """Move these words to where `places` says that their bucket goes on."""
+    for i in range(start, stop):
+        if words[i] <= top:
+            bucket = _bucket(words[i], low, shift, last)
+            ordered[places[bucket]] = words[i]
+            places[bucket] += 1
 
 
 @njit(nogil=True, cache=True)
 def _sort_words(words, spare):
-    n_of = np.zeros((_DIGITS, 256), np.int64)
-    for i in range(len(words)):
-        word = words[i]
+    """Sort the words in place; `spare` is as long."""
+    places = np.zeros((_DIGITS, 256), np.int64)
+    for word in words:
         for digit in range(_DIGITS):
-            n_of[digit, (word >> uint64(8 * digit)) & uint64(0xFF)] += 1
+            places[digit, (word >> uint64(8 * digit)) & uint64(0xFF)] += 1
+    source, target = words, spare
+    moved = False
     for digit in range(_DIGITS):
-        if n_of[digit].max() == len(words):  # all the same: nothing to move
+        if places[digit].max() == len(words):  # all the same: nothing to move
             continue
-        places = np.cumsum(n_of[digit]) - n_of[digit]
-        for i in range(len(words)):
-            word = words[i]
+        place = 0
+        for value in range(256):
+            n_here = places[digit, value]
+            places[digit, value] = place
+            place += n_here
+        for word in source:
             value = (word >> uint64(8 * digit)) & uint64(0xFF)
-            spare[places[value]] = word
-            places[value] += 1
-        words, spare = spare, words
-    return words
+            target[places[digit, value]] = word
+            places[digit, value] += 1
+        source, target = target, source
+        moved = not moved
+    if moved:
+        words[:] = spare
 
 
-def sort_hashes(hashes: np.ndarray) -> np.ndarray:
-    """The same uint64 numbers ascending. The given array is used up: it may hold anything afterwards."""
-    return _sort_words(hashes, np.empty_like(hashes))
+@njit(nogil=True, cache=True)
+def _sort_buckets(ordered, bounds, first, stop):
+    """Sort the buckets first .. stop, each ordered[bounds[i]:bounds[i + 1]]."""
+    longest = 0
+    for i in range(first, stop):
+        longest = max(longest, bounds[i + 1] - bounds[i])
+    spare = np.empty(longest, np.uint64)
+    for i in range(first, stop):
+        n_words = bounds[i + 1] - bounds[i]
+        if n_words > 1:
+            _sort_words(ordered[bounds[i] : bounds[i + 1]], spare[:n_words])
 
 
-def sort_weights(weights: np.ndarray) -> np.ndarray:
-    """The same float64 numbers, from 0 on (+inf too), ascending: their bits are in the same order. Uses the array up."""
-    return sort_hashes(weights.view(np.uint64)).view(np.float64)
+def _sorted(words: np.ndarray, top: int, n_threads: int | None) -> np.ndarray:
+    sample = np.sort(words[:: max(1, len(words) // _SAMPLE)])
+    sample = sample[: np.searchsorted(sample, np.uint64(top), side="right")]
+    low, high = (int(sample[len(sample) * part // 100]) for part in (1, 99)) if len(sample) else (0, 0)
+    shift = ((high - low) // max(1, len(words) // _IN_BUCKET)).bit_length()
+    cut = np.uint64(top), np.uint64(low), np.uint64(shift), np.uint64((high - low) >> shift)
+
+    counted = map_ranges(lambda a, b: (a, _count(words, *cut, a, b)), len(words), n_threads=n_threads)
+    n_of = np.array([counts for _, counts in counted])
+    bounds = np.concatenate([[0], np.cumsum(n_of.sum(axis=0))])
+    places = dict(zip((start for start, _ in counted), bounds[:-1] + np.cumsum(n_of, axis=0) - n_of, strict=True))
+    ordered = np.empty(bounds[-1], np.uint64)
+    map_ranges(lambda a, b: _scatter(words, *cut, places[a], ordered, a, b), len(words), n_threads=n_threads)
+
+    def sort_buckets(start: int, stop: int) -> None:  # those that begin there
+        _sort_buckets(ordered, bounds, *np.searchsorted(bounds[:-1], [start, stop]))
+
+    map_ranges(sort_buckets, len(ordered), n_threads=n_threads)
+    return ordered
+
+
+def sort_hashes(hashes: np.ndarray, *, n_threads: int | None = 1) -> np.ndarray:
+    """The same uint64 numbers, ascending: a new array. `n_threads`: None for one a core."""
+    return _sorted(hashes, _LARGEST, n_threads)
+
+
+def sort_weights(weights: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
+    """The finite ones of float64 numbers from 0 on, ascending: their bits are in the same order. A new array."""
+    return _sorted(weights.view(np.uint64), _LARGEST_FINITE, n_threads).view(np.float64)

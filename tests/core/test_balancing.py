@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from metaclip_core.balancing import Balance, entry_counts, keep_probability, keep_thresholds
 from metaclip_core.errors import SettingsError
-from metaclip_core.kernels.sorting import sort_weights
+from metaclip_core.kernels.sorting import sort_hashes, sort_weights
 from metaclip_core.matching import Matches
 from metaclip_core.metadata import Metadata
 from metaclip_core.strings import hash_each, to_arrow_strings
@@ -97,6 +97,28 @@ def test_keep_t_is_the_least_weighted_draw() -> None:
             assert [e if e < 0 else e in on for e in balance.deciding_entry] == [
                 -1 if x == math.inf else True for x in expected
             ]
+
+
+@pytest.mark.parametrize("sources", [["wordnet"], ["wiki_title"], ["wordnet", "wiki_title"], []])
+def test_fewer_entries_from_a_wider_balance(large: Balance, sources: list[str]) -> None:
+    fresh = replace(large, enabled=make_metadata([1 + i % 3 for i in range(400)]).enabled(sources))
+    narrowed = replace(fresh, wider=large)
+    np.testing.assert_array_equal(narrowed.keep_t, fresh.keep_t)
+    np.testing.assert_array_equal(narrowed.deciding_entry, fresh.deciding_entry)
+    np.testing.assert_array_equal(narrowed.sorted_keep_t, fresh.sorted_keep_t)
+
+
+@pytest.mark.parametrize("change", ["seed", "counts", "enabled", "matches"])
+def test_no_wider_balance(change: str) -> None:
+    wide = make_balance([[0, 1], [1]], [1, 2])
+    other = {
+        "seed": {"seed": 1},
+        "counts": {"counts": wide.counts + 1},
+        "enabled": {"enabled": np.array([True, False])},
+        "matches": {"matches": make_matches([[0, 1], [1, 0]])},
+    }
+    with pytest.raises(SettingsError, match="the same pool, counts and seed, and at least these entries"):
+        replace(wide, wider=replace(wide, **other[change]))
 
 
 def test_probabilities_by_hand() -> None:
@@ -223,4 +245,20 @@ def test_unknown_source() -> None:
 @given(st.lists(st.floats(min_value=0, allow_nan=False) | st.sampled_from([0.0, 1.0, 5e-324, math.inf]), max_size=300))
 def test_weights_are_sorted(values: list[float]) -> None:
     weights = np.array(values, np.float64)
-    np.testing.assert_array_equal(sort_weights(weights.copy()), np.sort(weights))
+    np.testing.assert_array_equal(sort_weights(weights), np.sort(weights[np.isfinite(weights)]))
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_many_are_sorted_however_they_lie(n_threads: int) -> None:
+    """More than a thread takes, in many buckets, and with most of them in one."""
+    rng, n = np.random.default_rng(7), 300_000
+    log_normal = np.exp(rng.normal(0, 9, n))
+    outliers = np.where(rng.random(n) < 0.001, 1e-300, 5.0 + rng.random(n) * 1e-12)
+    mostly_off = np.where(rng.random(n) < 0.99, np.inf, rng.random(n) * 1e6)
+    for weights in (log_normal, outliers, mostly_off, np.full(n, np.inf), np.full(n, 2.5), np.zeros(n)):
+        before = weights.copy()
+        np.testing.assert_array_equal(sort_weights(weights, n_threads=n_threads), np.sort(before[before < np.inf]))
+        np.testing.assert_array_equal(weights, before)
+    hashes = rng.integers(0, 2**64, n, np.uint64)
+    hashes[::5] = 2**64 - 1
+    np.testing.assert_array_equal(sort_hashes(hashes, n_threads=n_threads), np.sort(hashes))
