@@ -22,7 +22,7 @@ from metaclip_core.kernels.draws import (
     prod_complement,
     survey,
 )
-from metaclip_core.kernels.sorting import sort_weights
+from metaclip_core.kernels.sorting import count_below, sort_weights
 from metaclip_core.kernels.threads import map_ranges
 from metaclip_core.matching import Matches
 from metaclip_core.metadata.table import Metadata
@@ -209,10 +209,10 @@ class Balance:
         order = np.argsort(-self.counts_before, kind="stable")
         return order[: np.count_nonzero(self.counts_before)].astype(np.int64, copy=False)
 
-    @property
+    @cached_property
     def matched_pairs(self) -> int:
         """Pairs that an enabled entry matches: the curated size at t = infinity."""
-        return len(self.sorted_keep_t)
+        return int(np.count_nonzero(self.deciding_entry >= 0))
 
     @property
     def n_matches(self) -> int:
@@ -226,6 +226,15 @@ class Balance:
     def curated_size(self, t: float) -> int:
         """Pairs kept at t: those with keep_t < t."""
         return int(np.searchsorted(self.sorted_keep_t, check_t(t), side="left"))
+
+    def curated_sizes(self, per_doubling: int) -> tuple[np.ndarray, np.ndarray]:
+        """The curated size at a ladder of t, without a sort: (t float64, sizes int64).
+
+        t goes from 1 in `per_doubling` (a power of two) even steps to each doubling, to the first above the largest count,
+        where all matched pairs are kept.
+        """
+        stop = max(float(self.counts_before.max(initial=0)) + 1.0, 2.0)
+        return count_below(self.keep_t, first=1.0, stop=stop, per_doubling=per_doubling)
 
     def expected_size(self, t: float) -> float:
         """The sum of P(keep): what `curated_size` is on average over seeds."""

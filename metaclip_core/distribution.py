@@ -66,12 +66,12 @@ def head_entries(balance: Balance, t: float) -> int:
     return int(np.count_nonzero((counts > 0) & (counts >= check_t(t))))
 
 
-def funnel(pairs: int, balance: Balance, t: float) -> pl.DataFrame:
+def funnel(pairs: int, matched: int, curated: int) -> pl.DataFrame:
     """From the pool to the curated set: a row each for `pool`, `matched` and `curated`.
 
     Columns: `stage` str, `pairs` int64, `share` float64, of the pool's pairs (0 to 1; 0 for an empty pool).
     """
-    numbers = [pairs, balance.matched_pairs, balance.curated_size(t)]
+    numbers = [pairs, matched, curated]
     shares = [number / pairs if pairs else 0.0 for number in numbers]
     return pl.DataFrame(
         {"stage": ["pool", "matched", "curated"], "pairs": numbers, "share": shares},
@@ -197,16 +197,17 @@ def cumulative_counts(balance: Balance, t: float, max_points: int = 2000) -> pl.
     )
 
 
-def size_curve(balance: Balance, n_points: int = 200) -> pl.DataFrame:
-    """Curated size and tail share over t, log-spaced from 1 to just above the largest count, where all is kept.
+def size_curve(balance: Balance, max_points: int = 200) -> pl.DataFrame:
+    """Curated size and tail share over t, from 1 to just above the largest count, where all is kept.
+
+    As many even steps to each doubling of t as `max_points` allow, a power of two; at least one.
 
     Columns: `t` float64 ascending, `curated` int64, `curated_share` float64 of the matched pairs, `tail_share` float64.
     """
-    if n_points < 2:
-        raise SettingsError(f"a curve has at least 2 points, got {n_points}")
-    largest = int(balance.counts_before.max(initial=0))
-    ts = np.geomspace(1.0, max(largest + 1.0, 2.0), n_points)
-    sizes = np.array([balance.curated_size(t) for t in ts], np.int64)
+    _check_points(max_points)
+    n_doublings = max(int(balance.counts_before.max(initial=0)), 1).bit_length()
+    per_doubling = 1 << (max(1, (max_points - 1) // n_doublings).bit_length() - 1)
+    ts, sizes = balance.curated_sizes(per_doubling)
     return pl.DataFrame(
         {
             "t": ts,
@@ -320,8 +321,12 @@ def _check_entries(entries: pl.DataFrame, balance: Balance) -> None:
 
 def _log_spaced(n: int, max_points: int) -> np.ndarray:
     """Distinct whole numbers from 1 to n, both with, at most `max_points`: int64."""
-    if max_points < 2:
-        raise SettingsError(f"a curve has at least 2 points, got {max_points}")
+    _check_points(max_points)
     if n <= max_points:
         return np.arange(1, n + 1, dtype=np.int64)
     return np.unique(np.geomspace(1, n, max_points).round().astype(np.int64))
+
+
+def _check_points(max_points: int) -> None:
+    if max_points < 2:
+        raise SettingsError(f"a curve has at least 2 points, got {max_points}")

@@ -103,12 +103,13 @@ def _snapshot(_run: Run, fingerprint: str, settings: Settings) -> Snapshot:
     entries, names = _run.entries, _run.source_names
     outcome = _outcome(_run, fingerprint, settings)
     after = outcome.counts_after
+    curated = int(outcome.curated_by_matches.sum())
     per_pair = distribution.matches_per_pair(outcome)
     return Snapshot(
         **{name: _run.totals[name] for name in ("read", "skipped", "filtered", "duplicates")},
         pairs=_run.n_pairs,
         matched=balance.matched_pairs,
-        curated=balance.curated_size(t),
+        curated=curated,
         expected=outcome.expected_size,
         tail_share=balance.tail_share(t),
         head_entries=distribution.head_entries(balance, t),
@@ -117,7 +118,7 @@ def _snapshot(_run: Run, fingerprint: str, settings: Settings) -> Snapshot:
         single_entry_pairs=int(per_pair["pairs"][1]) if len(per_pair) > 1 else 0,
         matches_before=balance.n_matches,
         matches_after=int(after.sum()),
-        funnel=distribution.funnel(_run.n_pairs, balance, t),
+        funnel=distribution.funnel(_run.n_pairs, balance.matched_pairs, curated),
         ranks=_named(distribution.rank_frequency(balance, t, _POINTS, after=after), entries),
         cumulative=_named(distribution.cumulative_counts(balance, t, _POINTS), entries),
         sizes=distribution.size_curve(balance, _SIZES),

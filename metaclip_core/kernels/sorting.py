@@ -1,6 +1,7 @@
-"""Sort numbers of eight bytes: cut into ranges of values that fit the cache, and each of those sorted by its digits.
+"""Sort numbers of eight bytes, and count how many lie below others: by buckets, ranges of values told by a shift.
 
-Memory is gone through three times, whatever the numbers are, and threads share each of these ways.
+To sort, buckets fit the cache, and each of them is sorted by its digits. Memory is gone through three times, whatever the
+numbers are, and threads share each of these ways; to count, once.
 """
 
 from __future__ import annotations
@@ -10,13 +11,20 @@ from numba import njit, uint64
 
 from metaclip_core.kernels.threads import map_ranges
 
-__all__ = ["sort_hashes", "sort_weights"]
+__all__ = ["count_below", "sort_hashes", "sort_weights"]
 
 _DIGITS = 8  # of eight bits each: 256 places to write to stay in the first-level cache
 _IN_BUCKET = 8_192  # words, of 64 kB: what a bucket should hold
 _SAMPLE = 1_024
 _LARGEST = 2**64 - 1
-_LARGEST_FINITE = int(np.array(np.inf).view(np.uint64)) - 1  # of a float64 from 0 on, by its bits
+_MANTISSA_BITS = 52  # of a float64, whose bits are in the order of the numbers from 0 on
+
+
+def _bits(number: float) -> int:
+    return int(np.array(number, np.float64).view(np.uint64))
+
+
+_LARGEST_FINITE = _bits(np.inf) - 1
 
 
 @njit(nogil=True, cache=True, forceinline=True)
@@ -113,3 +121,19 @@ def sort_hashes(hashes: np.ndarray, *, n_threads: int | None = 1) -> np.ndarray:
 def sort_weights(weights: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
     """The finite ones of float64 numbers from 0 on, ascending: their bits are in the same order. A new array."""
     return _sorted(weights.view(np.uint64), _LARGEST_FINITE, n_threads).view(np.float64)
+
+
+def count_below(weights: np.ndarray, *, first: float, stop: float, per_doubling: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many of float64 numbers from 0 on are below each of a ladder of others. Returns (ladder float64, counts int64).
+
+    The ladder goes from `first`, a power of two, in `per_doubling` even steps to each next one (1, 1.25, 1.5, 1.75, 2, 2.5, ...
+    for 4), to the first that is at least `stop`. `per_doubling`: a power of two.
+    """
+    shift = _MANTISSA_BITS - per_doubling.bit_length() + 1
+    low = _bits(first)
+    n_steps = max(0, -((low - _bits(stop)) >> shift))
+    ladder = (np.arange(n_steps + 1, dtype=np.uint64) << np.uint64(shift)) + np.uint64(low)
+    # Bucket 0 is what lies below the ladder, the last one what lies above.
+    cut = np.uint64(_LARGEST_FINITE), np.uint64(low - (1 << shift)), np.uint64(shift), np.uint64(n_steps + 1)
+    counts = map_ranges(lambda a, b: _count(weights.view(np.uint64), *cut, a, b), len(weights))
+    return ladder.view(np.float64), np.cumsum(np.sum(counts, axis=0))[:-1]

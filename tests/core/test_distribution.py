@@ -11,6 +11,7 @@ import pytest
 from metaclip_core import distribution
 from metaclip_core.balancing import Balance
 from metaclip_core.errors import SettingsError
+from metaclip_core.kernels.sorting import count_below
 from metaclip_core.matching import Matches
 
 # entry 0 "a" in pairs 0 1 2 3; 1 "b" in 0 4; 2 "c" in 2; 3 "d" in none; 4 "off" in 4, switched off; pair 5 matches none
@@ -65,13 +66,12 @@ def zipf(n: int) -> Balance:
     )
 
 
-def test_funnel(balance: Balance) -> None:
-    table = distribution.funnel(6, balance, 1.0)
-    assert table.rows() == [("pool", 6, 1.0), ("matched", 5, 5 / 6), ("curated", 3, 0.5)]
+def test_funnel() -> None:
+    assert distribution.funnel(6, 5, 3).rows() == [("pool", 6, 1.0), ("matched", 5, 5 / 6), ("curated", 3, 0.5)]
 
 
-def test_funnel_of_an_empty_pool(nothing: Balance) -> None:
-    assert distribution.funnel(0, nothing, 1.0).rows() == [("pool", 0, 0.0), ("matched", 0, 0.0), ("curated", 0, 0.0)]
+def test_funnel_of_an_empty_pool() -> None:
+    assert distribution.funnel(0, 0, 0).rows() == [("pool", 0, 0.0), ("matched", 0, 0.0), ("curated", 0, 0.0)]
 
 
 @pytest.mark.parametrize(("t", "head"), [(0, 3), (1, 3), (2, 2), (2.5, 1), (4, 1), (4.5, 0), (math.inf, 0)])
@@ -133,12 +133,23 @@ def test_curves_of_many_entries_are_thinned_and_keep_both_ends() -> None:
 
 
 def test_size_curve(balance: Balance) -> None:
-    table = distribution.size_curve(balance, 3)
+    table = distribution.size_curve(balance, 7)
     assert table.columns == ["t", "curated", "curated_share", "tail_share"]
-    assert table["t"].to_list() == pytest.approx([1.0, math.sqrt(5.0), 5.0])
-    assert table["curated"].to_list() == [3, 4, 5]
-    assert table["curated_share"].to_list() == [0.6, 0.8, 1.0]
-    assert table["tail_share"].to_list() == pytest.approx([0.0, 3 / 7, 1.0])
+    assert table["t"].to_list() == [1, 1.5, 2, 3, 4, 6]  # two steps to a doubling; 4 is the largest count
+    assert table["curated"].to_list() == [3, 3, 4, 4, 5, 5]
+    assert table["curated_share"].to_list() == [0.6, 0.6, 0.8, 0.8, 1.0, 1.0]
+    assert table["tail_share"].to_list() == pytest.approx([0.0, 1 / 7, 1 / 7, 3 / 7, 3 / 7, 1.0])
+    assert distribution.size_curve(balance, 2)["t"].to_list() == [1, 2, 4, 8]  # at least one
+
+
+@pytest.mark.parametrize("per_doubling", [1, 8, 1024])
+def test_sizes_of_a_ladder_are_those_at_each_t(per_doubling: int) -> None:
+    keep_t = np.concatenate([np.exp(np.random.default_rng(3).normal(4, 4, 200_000)), [0.0, 1.0, 2.0, 96.0, math.inf]])
+    ts, sizes = count_below(keep_t, first=1.0, stop=97.0, per_doubling=per_doubling)
+    assert ts[:2].tolist() == [1.0, 1 + 1 / per_doubling]
+    assert ts[-2] < 97 <= ts[-1]
+    assert (np.diff(ts) > 0).all()
+    assert sizes.tolist() == [np.count_nonzero(keep_t < t) for t in ts]
 
 
 def test_top_entries(balance: Balance) -> None:
