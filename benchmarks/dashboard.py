@@ -23,7 +23,18 @@ from common import describe_machine
 
 WAIT_MS = 120_000
 QUERIES = ["a red apple", "two dogs", "a cat", "on the beach", "a boat", "at night", "a green background", "a bird"]
-_PICTURES = "() => [...document.querySelectorAll('[class*=st-key-pictures_found] img')]"
+_PICTURES = "[...document.querySelectorAll('[class*=st-key-pictures_found] img')]"
+_FIGURES = "[...document.querySelectorAll('[data-testid=stMetricValue]')].map(figure => figure.textContent).join()"
+_WATCH = """condition => {
+    const holds = new Function('return ' + condition)
+    window.drawn = new Promise(done => {
+        let asked = false
+        const look = () => { asked = false; if (holds()) { watcher.disconnect(); done() } }
+        const watcher = new MutationObserver(() => { if (!asked) { asked = true; requestAnimationFrame(look) } })
+        watcher.observe(document, {subtree: true, childList: true, characterData: true, attributes: true})
+    })
+}"""
+"""Looks once a frame, and only when something changed: looking all the time would take a core from the server."""
 
 
 def main() -> None:
@@ -116,14 +127,21 @@ def search_page(page: Any, address: str) -> None:
     page.get_by_role("textbox", name="Search").wait_for()
 
 
+def until_drawn(page: Any, action: Callable[[], None], condition: str) -> None:
+    """Until the page is drawn so that `condition`, JavaScript, holds after `action`."""
+    page.evaluate(_WATCH, condition)
+    action()
+    page.evaluate("window.drawn")
+
+
 def search(page: Any, text: str) -> None:
     """Until other pictures than before are drawn, all of them."""
     field = page.get_by_role("textbox", name="Search")
-    before = page.evaluate(f"({_PICTURES})().map(picture => picture.src).join()")
+    before = page.evaluate(f"{_PICTURES}.map(picture => picture.src).join()")
     field.fill(text)
     field.press("Enter")
     page.wait_for_function(
-        f"before => {{ const all = ({_PICTURES})(); return all.length == 24 && all.every(picture => picture.complete)"
+        f"before => {{ const all = {_PICTURES}; return all.length == 24 && all.every(picture => picture.complete)"
         " && all.map(picture => picture.src).join() != before }",
         arg=before,
         timeout=WAIT_MS,
@@ -142,26 +160,20 @@ def other_ts(n: int) -> list[int]:
 def new_t(page: Any, t: int) -> None:
     field = page.get_by_role("spinbutton", name="t, as a number")
     field.fill(str(t))
-    field.press("Enter")
-    page.wait_for_function(
-        f"[...document.querySelectorAll('.js-plotly-plot')].filter(chart => chart.textContent.includes('t = {t}')).length >= 3"
-    )
+    marks = f"[...document.querySelectorAll('.annotation-text')].filter(mark => mark.textContent.endsWith('t = {t}'))"
+    until_drawn(page, lambda: field.press("Enter"), f"{marks}.length >= 3")
 
 
 def sources_switched(page: Any) -> list[float]:
     """Each of the first three sources off, one after the other: until the figures are others. Button 0 is the help."""
+    buttons = page.get_by_test_id("stSidebar").get_by_test_id("stButtonGroup").get_by_role("button")
     seconds = []
-    for number in range(3):
-        before = page.get_by_test_id("stMetricValue").all_inner_texts()
-
-        def switch(number: int = number, before: list[str] = before) -> None:
-            page.get_by_test_id("stSidebar").get_by_test_id("stButtonGroup").get_by_role("button").nth(
-                number + 1
-            ).click()
-            while page.get_by_test_id("stMetricValue").all_inner_texts() == before:
-                page.wait_for_timeout(10)
-
-        seconds.append(timed(switch))
+    for number in range(1, 4):
+        before = page.evaluate(_FIGURES)
+        switch = buttons.nth(number).click
+        seconds.append(
+            timed(lambda switch=switch, before=before: until_drawn(page, switch, f"{_FIGURES} != '{before}'"))
+        )
     return seconds
 
 
