@@ -30,8 +30,10 @@ _WATCH = """condition => {
     window.drawn = new Promise(done => {
         let asked = false
         const look = () => { asked = false; if (holds()) { watcher.disconnect(); done() } }
-        const watcher = new MutationObserver(() => { if (!asked) { asked = true; requestAnimationFrame(look) } })
+        const ask = () => { if (!asked) { asked = true; requestAnimationFrame(look) } }
+        const watcher = new MutationObserver(ask)
         watcher.observe(document, {subtree: true, childList: true, characterData: true, attributes: true})
+        document.addEventListener('load', ask, {capture: true})  // of pictures
     })
 }"""
 """Looks once a frame, and only when something changed: looking all the time would take a core from the server."""
@@ -137,15 +139,11 @@ def until_drawn(page: Any, action: Callable[[], None], condition: str) -> None:
 def search(page: Any, text: str) -> None:
     """Until other pictures than before are drawn, all of them."""
     field = page.get_by_role("textbox", name="Search")
-    before = page.evaluate(f"{_PICTURES}.map(picture => picture.src).join()")
+    sources = f"{_PICTURES}.map(picture => picture.src).join()"
+    before = page.evaluate(sources)
     field.fill(text)
-    field.press("Enter")
-    page.wait_for_function(
-        f"before => {{ const all = {_PICTURES}; return all.length == 24 && all.every(picture => picture.complete)"
-        " && all.map(picture => picture.src).join() != before }",
-        arg=before,
-        timeout=WAIT_MS,
-    )
+    complete = f"{_PICTURES}.length == 24 && {_PICTURES}.every(picture => picture.complete)"
+    until_drawn(page, lambda: field.press("Enter"), f"{complete} && {sources} != '{before}'")
 
 
 def opened(page: Any, address: str) -> None:
