@@ -14,6 +14,7 @@ import json
 import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import chain, count
@@ -307,8 +308,10 @@ class Curation:
         self.left_out = self._dropped_duplicates(repeated)
         counts = self._count(map_stage)
         repeats = self._numbered_repeats(repeated["identity"])
-        parts = self._threshold(map_stage, counts, repeats)
-        self._finish(reports, parts, counts, sum(len(rows) for rows in repeats.values()), n_repeats)
+        with ThreadPoolExecutor(1) as beside:  # this process only waits for its workers
+            tables = beside.submit(self._write_tables, reports, counts)
+            parts = self._threshold(map_stage, counts, repeats)
+        self._finish(reports, parts, tables.result(), counts, sum(len(rows) for rows in repeats.values()), n_repeats)
 
     def _staged(self, number: int) -> pa.Table:
         return read_staged(self.staging, number)
@@ -446,19 +449,9 @@ class Curation:
             if not np.any(taken == np.uint64(told_apart(identity_hash, occurrence))):
                 yield occurrence
 
-    def _finish(
-        self,
-        reports: list[dict[str, Any]],
-        parts: list[dict[str, Any]],
-        counts: np.ndarray,
-        repeated_ids: int,
-        duplicates: dict[str, int],
-    ) -> None:
-        skipped = Counter(self.skipped.reasons)
-        located = list(self.skipped.located)
-        for report in reports:
-            skipped.update(report["skipped"])
-            located += report["located"]
+    def _write_tables(self, reports: list[dict[str, Any]], counts: np.ndarray) -> dict[str, Any]:
+        """Write the tables beside the parts. Returns the size and the digest of each, by name."""
+        located = [*self.skipped.located, *chain.from_iterable(report["located"] for report in reports)]
         schema = dict.fromkeys(("path", "place", "reason", "detail"), pl.String)
         frames = {
             "entries.parquet": self.metadata.frame().with_columns(pl.Series("count", counts)),
@@ -469,6 +462,20 @@ class Curation:
             with write_atomically(self.folder / name) as file:
                 frame.write_parquet(file, compression="zstd")
                 tables[name] = file_digest(file)
+        return tables
+
+    def _finish(
+        self,
+        reports: list[dict[str, Any]],
+        parts: list[dict[str, Any]],
+        tables: dict[str, Any],
+        counts: np.ndarray,
+        repeated_ids: int,
+        duplicates: dict[str, int],
+    ) -> None:
+        skipped = Counter(self.skipped.reasons)
+        for report in reports:
+            skipped.update(report["skipped"])
         before = None if self.old is None else self.old.manifest
         filtered = Counter(before["filtered"] if before else {})
         for report in reports:
