@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["share_text", "t_text"]
+__all__ = ["counted", "share_text", "t_text"]
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """`1 shard`, `2 shards`; `many` where it isn't `one` with an s."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def share_text(share: float) -> str:

@@ -15,7 +15,7 @@ from dashboard.components.tables import ROW_BY_CELL, chosen_rows, count_column, 
 from dashboard.data.balances import Settings
 from dashboard.data.entries import EntryView, entry_view, filtered_entries
 from dashboard.data.pairs import pair_table, sampled
-from dashboard.numbers import share_text, t_text
+from dashboard.numbers import counted, share_text, t_text
 from dashboard.state import go_to
 from metaclip_core.run import Run
 
@@ -77,7 +77,7 @@ def table(found: pl.DataFrame) -> None:
         csv_download(found, name="entries")
     rows = found[(number - 1) * _PAGE : number * _PAGE]
     with place:
-        st.caption(f"{len(found):,} entries; click a row to open one.")
+        st.caption(f"{counted(len(found), 'entry', 'entries')}; click a row to open one.")
         chosen = st.dataframe(
             percents(rows, "yes_probability"),
             hide_index=True,

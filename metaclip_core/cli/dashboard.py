@@ -44,7 +44,7 @@ def app_folder() -> Path:
 def sample_run(app: Path) -> Path:
     """The run of the embedded sample: curated on first use into the user's cache, again when the sample has changed.
 
-    Its pictures' vectors by the small CLIP come with the sample, so it can be searched at once.
+    Its pictures' vectors by the small CLIP, and their map, come with the sample, so it can be searched at once.
     """
     from metaclip_core.curation import curate
     from metaclip_core.storage import cache_folder
@@ -64,13 +64,18 @@ def sample_run(app: Path) -> Path:
 
 
 def _embed_sample(run: Run, made: Path) -> None:
-    """Import the vectors that come with the sample, unless the run has them."""
+    """Import the vectors that come with the sample, and their map, unless the run has them."""
     from metaclip_core.embedding import import_embeddings, model_named, open_embeddings
+    from metaclip_core.storage import write_atomically
 
     try:
         open_embeddings(run, model_named())
     except EmbeddingError:  # none yet, or damaged
         import_embeddings(run, made, model_named())
+        folder = open_embeddings(run, model_named()).path
+        for points in made.glob("map-*.parquet"):
+            with write_atomically(folder / points.name) as file:
+                file.write(points.read_bytes())
 
 
 def _run(options: argparse.Namespace) -> int:

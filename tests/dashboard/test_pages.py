@@ -388,6 +388,7 @@ def test_a_curation_is_started_from_the_page_and_its_run_opened(open_page: OpenP
     assert table_with(app, "identity", "text")["text"].to_list() == ["a dog", "a cat", "nothing at all"]
     app.text_input(key="c_name").set_value("../evil").run()
     assert "letters, digits" in app.warning[0].value
+    app.selectbox(key="c_boundaries").select_index(1)
     app.text_input(key="c_name").set_value("mine").run()
     app.button(key="c_go").click().run()
     assert not app.exception
@@ -397,7 +398,9 @@ def test_a_curation_is_started_from_the_page_and_its_run_opened(open_page: OpenP
     assert frame(app, "runs_table")["name"].to_list() == ["run", "mine"]
     button_of(app, "open_").click().run()
     assert "120" not in figures(open_page("overview", run=app.query_params["run"][0]))["Pairs"]
-    assert app.session_state["_run"] == open_run(workspace / "runs/mine").fingerprint[:12]
+    mine = open_run(workspace / "runs/mine")
+    assert app.session_state["_run"] == mine.fingerprint[:12]
+    assert (mine.manifest["settings"]["boundaries"], mine.manifest["settings"]["on_error"]) == ("script", "skip")
     button_of(app, "forget_").click().run()
     assert jobs_in(workspace.parent / "jobs") == []
 

@@ -8,8 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
+import pytest
+
 from metaclip_core.embedding import open_embeddings
 from metaclip_core.run import open_run
+from metaclip_core.search import map_points, points
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -28,3 +32,18 @@ def test_a_newcomer_searches_the_sample(sample_cache: Path) -> None:
     found = json.loads(done.stdout)
     assert len(found) == 10
     assert sum("apple" in pair["text"].lower() for pair in found) >= 4  # a caption may be silent about it
+
+
+def test_a_newcomers_map_is_at_hand(sample_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came with the sample, and is of these vectors: pairs lie near each other whose pictures are alike."""
+    made = open_embeddings(open_run(sample_cache / "metaclip-dashboard" / "sample"))
+    monkeypatch.setattr(points, "_projected", None)  # nothing is laid out anew
+    drawn = map_points(made)
+    assert drawn.schema == {"row": pl.Int64, "x": pl.Float32, "y": pl.Float32}
+    assert drawn["row"].n_unique() == len(drawn) == points.N_POINTS
+    places, vectors = drawn.select("x", "y").to_numpy(), made.vectors(drawn["row"].to_numpy())
+    asked = range(0, len(drawn), 40)
+    near = [int(((places - places[i]) ** 2).sum(axis=1).argsort()[1]) for i in asked]
+    likeness = sum(float(vectors[i] @ vectors[j]) for i, j in zip(asked, near, strict=True)) / len(near)
+    chance = float((vectors.mean(axis=0) ** 2).sum())
+    assert likeness > chance + 0.3
