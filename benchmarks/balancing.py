@@ -38,9 +38,9 @@ def main() -> None:
         start = time.perf_counter()
         balance = (run := open_run(options.run)).balance()
         print(f"{options.run.name} opened in {time.perf_counter() - start:.2f} s, its index was there")
-        subset = run.balance(sources=run.source_names[:1]).enabled
+        first = run.balance(sources=run.source_names[:1]).enabled
     else:
-        balance, subset = generate(options.pairs, options.entries, options.matches_per_pair)
+        balance, first = generate(options.pairs, options.entries, options.matches_per_pair)
     counts, matches = balance.counts, balance.matches
     t = float(np.sort(counts)[-len(counts) // 50])  # one entry in fifty is head
     print(
@@ -53,15 +53,16 @@ def main() -> None:
     before = common.resident_mb()
     balance.curated_size(t)
 
-    def new_subset(wider: Balance | None) -> None:
-        replace(balance, enabled=subset, wider=wider).curated_size(t)
+    def switched(enabled: np.ndarray, wider: Balance | None) -> None:
+        replace(balance, enabled=enabled, wider=wider).curated_size(t)
 
     tasks = {
         "curated_size(t)": lambda: balance.curated_size(t),
         "counts_after(t)": lambda: balance.counts_after(t),
         "expected_size(t)": lambda: balance.expected_size(t),
-        "other sources, with all at hand": lambda: new_subset(balance),
-        "other sources, from nothing": lambda: new_subset(None),
+        "a source off: keep_t, sort, size": lambda: switched(~first, balance),
+        "the others off: keep_t, sort, size": lambda: switched(first, balance),
+        "the same, not from all sources' keep_t": lambda: switched(first, None),
         "reference: sample at t (the size, drawn)": lambda: sample(counts, inverted, t),
     }
     timings = common.time_interleaved(tasks, repeats=options.repeats)
