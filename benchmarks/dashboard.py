@@ -51,6 +51,7 @@ def main() -> None:
         measure_pages(arguments, options.repeats)
     if options.search or not options.run:
         measure_search(arguments)
+        measure_answers(options.run)
 
 
 def measure_pages(arguments: list[str], repeats: int) -> None:
@@ -82,6 +83,24 @@ def measure_search(arguments: list[str]) -> None:
             f"{'  processor time of the server':32}{(processor_seconds(group) - before) / (len(QUERIES) - 1):10.2f} s"
         )
         print(f"{'memory, the model loaded':32}{memory_bytes(group) / 2**20:10,.0f} MB")
+
+
+def measure_answers(path: str | None) -> None:
+    """Encoding a query, searching and filtering, in this process: what the server does of a search beside the page."""
+    from metaclip_core.cli.dashboard import app_folder, sample_run
+    from metaclip_core.run import open_run
+    from metaclip_core.search import Filters, Searcher
+
+    run = open_run(path or sample_run(app_folder()))
+    searcher, balance = Searcher.open(run), run.balance()
+
+    def answer(text: str) -> None:
+        vector = searcher.text_vector(text)
+        searcher.search(vector, balance=balance, t=20.0, k=24, filters=Filters(status="kept"))
+
+    answer("a tree")
+    seconds = [timed(lambda text=text: answer(text)) for text in QUERIES]
+    print(f"{'an answer, kept pairs only':32}{statistics.median(seconds) * 1000:10.1f} ms  (of {len(seconds)})")
 
 
 def timed(action: Callable[[], None]) -> float:
