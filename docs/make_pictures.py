@@ -26,7 +26,7 @@ PAGES = {
     "export": "export?format=webdataset",
 }
 
-HEIGHTS = {"export": 735}  # above the command, which names folders of this machine
+HEIGHTS = {"export": 690}  # above the command, which names folders of this machine
 
 
 def main() -> None:

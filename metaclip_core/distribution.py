@@ -25,7 +25,6 @@ __all__ = [
     "head_entries",
     "matched_entries",
     "matches_per_pair",
-    "never_matched",
     "rank_frequency",
     "size_curve",
     "source_totals",
@@ -80,7 +79,7 @@ def funnel(pairs: int, matched: int, curated: int) -> pl.DataFrame:
 
 
 def source_totals(
-    entries: pl.DataFrame,
+    masks: np.ndarray,
     source_names: tuple[str, ...],
     balance: Balance,
     t: float,
@@ -89,59 +88,45 @@ def source_totals(
 ) -> pl.DataFrame:
     """A row a source, in the order of `source_names`. An entry of several sources counts for each of them.
 
-    `entries`: the run's, with a column `sources` list[str]. `after`: `balance.counts_after(t)`, where it is at hand.
+    `masks`: uint32 (n_entries,), bit i for source i (`Run.source_masks`). `after`: `balance.counts_after(t)`, where it is
+    at hand.
 
     Columns: `source` str; `entries` int64; `first_entries` int64, the paper's way of counting: those that no earlier
     source has; `enabled_entries` and `matched_entries` int64; `matches_before` int64; `share` float64, of all matches of
     enabled entries (0 to 1; the shares of overlapping sources add up to more than 1); `matches_after` int64.
     """
-    _check_entries(entries, balance)
+    _check_entries(masks, balance)
     before = balance.counts_before
-    table = pl.DataFrame(
-        {
-            "source": entries["sources"],
-            "first": entries["sources"].list.first(),
-            "enabled": balance.enabled,
-            "before": before,
-            "after": balance.counts_after(t) if after is None else after,
-        }
-    ).explode("source")
-    totals = table.group_by("source").agg(
-        pl.len().cast(pl.Int64).alias("entries"),
-        (pl.col("first") == pl.col("source")).sum().cast(pl.Int64).alias("first_entries"),
-        pl.col("enabled").sum().cast(pl.Int64).alias("enabled_entries"),
-        (pl.col("before") > 0).sum().cast(pl.Int64).alias("matched_entries"),
-        pl.col("before").sum().cast(pl.Int64).alias("matches_before"),
-        pl.col("after").sum().cast(pl.Int64).alias("matches_after"),
-    )
-    names = pl.DataFrame({"source": list(source_names)}, schema={"source": pl.String})
-    total = balance.n_matches
-    return (
-        names.join(totals, on="source", how="left", maintain_order="left")
-        .with_columns(pl.exclude("source").fill_null(0))
-        .with_columns((pl.col("matches_before") / total if total else pl.lit(0.0)).alias("share"))
-        .select(
-            "source",
-            "entries",
-            "first_entries",
-            "enabled_entries",
-            "matched_entries",
-            "matches_before",
-            "share",
-            "matches_after",
+    after = balance.counts_after(t) if after is None else after
+    few = (  # a row a combination of sources
+        pl.DataFrame({"mask": masks, "enabled": balance.enabled, "before": before, "after": after})
+        .group_by("mask")
+        .agg(
+            pl.len().cast(pl.Int64).alias("entries"),
+            pl.col("enabled").sum().cast(pl.Int64).alias("enabled_entries"),
+            (pl.col("before") > 0).sum().cast(pl.Int64).alias("matched_entries"),
+            pl.col("before").sum().alias("matches_before"),
+            pl.col("after").sum().alias("matches_after"),
         )
     )
-
-
-def never_matched(entries: pl.DataFrame, source_names: tuple[str, ...], balance: Balance) -> pl.DataFrame:
-    """How much of each source's enabled entries no pair of the pool matches; a row a source.
-
-    Columns: `source` str, `enabled_entries` int64, `unmatched_entries` int64, `share` float64 of the enabled (0 to 1).
-    """
-    totals = source_totals(entries, source_names, balance, 0.0, after=np.zeros(len(balance.enabled), np.int64))
-    unmatched = pl.col("enabled_entries") - pl.col("matched_entries")
-    share = pl.when(pl.col("enabled_entries") > 0).then(unmatched / pl.col("enabled_entries")).otherwise(0.0)
-    return totals.select("source", "enabled_entries", unmatched.alias("unmatched_entries"), share.alias("share"))
+    total, rows = balance.n_matches, []
+    for bit, source in enumerate(source_names):
+        of_source = few.filter(pl.Series(few["mask"].to_numpy() >> np.uint32(bit) & 1 == 1))
+        sums = of_source.select(pl.exclude("mask").sum()).row(0, named=True)
+        is_first = of_source["mask"].to_numpy() & np.uint32((1 << bit) - 1) == 0
+        first = int(of_source["entries"].to_numpy()[is_first].sum())
+        rows.append({"source": source, "first_entries": first, "share": sums["matches_before"] / max(total, 1), **sums})
+    schema = {
+        "source": pl.String,
+        "entries": pl.Int64,
+        "first_entries": pl.Int64,
+        "enabled_entries": pl.Int64,
+        "matched_entries": pl.Int64,
+        "matches_before": pl.Int64,
+        "share": pl.Float64,
+        "matches_after": pl.Int64,
+    }
+    return pl.DataFrame(rows, schema=schema)
 
 
 def rank_frequency(
@@ -314,7 +299,7 @@ def matches_per_pair(outcome: Outcome) -> pl.DataFrame:
     )
 
 
-def _check_entries(entries: pl.DataFrame, balance: Balance) -> None:
+def _check_entries(entries: pl.DataFrame | np.ndarray, balance: Balance) -> None:
     if len(entries) != len(balance.enabled):
         raise SettingsError(f"the table has {len(entries):,} entries, the balance {len(balance.enabled):,}")
 

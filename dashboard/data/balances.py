@@ -100,7 +100,7 @@ def snapshot(run: Run, settings: Settings) -> Snapshot:
 @st.cache_resource(max_entries=32, show_spinner="Counting")
 def _snapshot(_run: Run, fingerprint: str, settings: Settings) -> Snapshot:
     balance, t = balance_of(_run, settings), settings.t
-    entries, names = _run.entries, _run.source_names
+    entries = _run.entries
     outcome = _outcome(_run, fingerprint, settings)
     after = outcome.counts_after
     curated = int(outcome.curated_by_matches.sum())
@@ -123,7 +123,7 @@ def _snapshot(_run: Run, fingerprint: str, settings: Settings) -> Snapshot:
         cumulative=_named(distribution.cumulative_counts(balance, t, _POINTS), entries),
         sizes=distribution.size_curve(balance, _SIZES),
         per_pair=per_pair,
-        sources=distribution.source_totals(entries, names, balance, t, after=after),
+        sources=distribution.source_totals(_run.source_masks, _run.source_names, balance, t, after=after),
         top=distribution.top_entries(entries, balance, t, after=after),
         flat_before=distribution.flatness(balance.counts_before),
         flat_after=distribution.flatness(after),

@@ -46,7 +46,7 @@ def data_card(curated: CuratedSet, format: str, figures: Mapping[str, Any]) -> s
     run, balance, t = curated.run, curated.balance, curated.t
     after = balance.counts_after(t)
     funnel = distribution.funnel(run.n_pairs, balance.matched_pairs, balance.curated_size(t))
-    sources = distribution.source_totals(run.entries, run.source_names, balance, t, after=after)
+    sources = distribution.source_totals(run.source_masks, run.source_names, balance, t, after=after)
     top = distribution.top_entries(run.entries, balance, t, _TOP_ENTRIES, after=after)
     n_before, n_after = balance.n_matches, int(after.sum())
     on = run.source_names if balance.sources is None else balance.sources

@@ -24,6 +24,7 @@ ENTRIES = pl.DataFrame(
     }
 )
 NAMES = ("x", "y", "z")
+MASKS = np.array([0b001, 0b011, 0b010, 0b010, 0b100], np.uint32)  # the same: a bit a source
 KEEP_T = [0.5, 3.5, 0.25, 1.5, 0.75, math.inf]
 
 
@@ -81,7 +82,7 @@ def test_head_entries_reach_t(balance: Balance, t: float, head: int) -> None:
 
 
 def test_source_totals(balance: Balance) -> None:
-    table = distribution.source_totals(ENTRIES, NAMES, balance, 1.0)
+    table = distribution.source_totals(MASKS, NAMES, balance, 1.0)
     # source, entries, first, enabled, matched, before, share, after: pairs 0, 2 and 4 are kept
     assert table.rows() == [
         ("x", 2, 2, 2, 2, 6, 6 / 7, 4),
@@ -91,13 +92,8 @@ def test_source_totals(balance: Balance) -> None:
 
 
 def test_source_without_an_entry_has_its_row(balance: Balance) -> None:
-    table = distribution.source_totals(ENTRIES, ("none", *NAMES), balance, 1.0)
+    table = distribution.source_totals(MASKS << 1, ("none", *NAMES), balance, 1.0)
     assert table.row(0) == ("none", 0, 0, 0, 0, 0, 0.0, 0)
-
-
-def test_never_matched(balance: Balance) -> None:
-    table = distribution.never_matched(ENTRIES, NAMES, balance)
-    assert table.rows() == [("x", 2, 0, 0.0), ("y", 3, 1, 1 / 3), ("z", 0, 0, 0.0)]
 
 
 def test_rank_frequency_keeps_the_three_curves_apart(balance: Balance) -> None:
@@ -168,7 +164,7 @@ def test_nothing_matched_gives_empty_tables(nothing: Balance) -> None:
     assert len(distribution.top_entries(entries, nothing, 1.0)) == 0
     assert distribution.matches_per_pair(nothing.outcome(1.0)).rows() == [(0, 0, 0)]
     assert distribution.size_curve(nothing, 2)["curated"].to_list() == [0, 0]
-    assert distribution.source_totals(entries, NAMES, nothing, 1.0)["share"].to_list() == [0.0, 0.0, 0.0]
+    assert distribution.source_totals(MASKS[:2], NAMES, nothing, 1.0)["share"].to_list() == [0.0, 0.0, 0.0]
 
 
 def test_refusals(balance: Balance) -> None:
