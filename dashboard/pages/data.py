@@ -22,7 +22,8 @@ from metaclip_core.errors import MetaclipError
 from metaclip_core.jobs import start
 from metaclip_core.run import Run
 
-_BOUNDARIES = {"between spaces": "space", "without spaces beside Chinese, Thai, ...": "script"}
+_BAD_RECORDS = {"is skipped": "skip", "ends the work": "raise"}
+_BOUNDARIES = {"between spaces": "space", "also without": "script"}
 
 
 def page() -> None:
@@ -150,12 +151,18 @@ def curate_form() -> None:
     columns = st.columns(5, gap="medium", vertical_alignment="bottom")
     text_column = columns[0].text_input("Text column", key="c_text", placeholder="found by itself").strip() or None
     id_column = columns[1].text_input("Id column", key="c_id", placeholder="uid, where there is one").strip() or None
-    on_error = columns[2].selectbox("A bad record", ["is skipped and counted", "ends the work"], key="c_error")
+    on_error = columns[2].selectbox(
+        "A bad record",
+        list(_BAD_RECORDS),
+        key="c_error",
+        help="Skipped records are counted, and listed with the reason.",
+    )
     boundaries = columns[3].selectbox(
         "Entries stand",
         list(_BOUNDARIES),
         key="c_boundaries",
-        help="In captions of scripts that are written without spaces the paper's way finds hardly anything.",
+        help="Between spaces is the paper's way. It finds hardly anything in scripts that are written without them, such as "
+        "Chinese or Thai: there an entry may also stand in the middle of a text.",
     )
     seed = columns[4].number_input("Seed of the draws", min_value=0, max_value=2**53 - 1, value=0, key="c_seed")
     chosen = more_options()
@@ -178,7 +185,7 @@ def curate_form() -> None:
             "--seed",
             str(seed),
         ]
-        arguments += ["--on-error", "skip" if on_error == "is skipped and counted" else "raise"]
+        arguments += ["--on-error", _BAD_RECORDS[on_error]]
         arguments += ["--boundaries", _BOUNDARIES[boundaries]]
         arguments += chosen
         arguments += ["--text-column", text_column] if text_column else []
