@@ -16,6 +16,7 @@ import common
 import numpy as np
 
 from metaclip_core.balancing import Balance
+from metaclip_core.kernels.sorting import sort_weights
 from metaclip_core.matching import Matches
 from metaclip_core.run import open_run
 
@@ -63,6 +64,8 @@ def main() -> None:
         "a source off: keep_t, sort, size": lambda: switched(~first, balance),
         "the others off: keep_t, sort, size": lambda: switched(first, balance),
         "the same, not from all sources' keep_t": lambda: switched(first, None),
+        "the sort of keep_t alone": lambda: sort_weights(balance.keep_t),
+        "numpy's sort of it": lambda: np.sort(balance.keep_t),
         "reference: sample at t (the size, drawn)": lambda: sample(counts, inverted, t),
     }
     timings = common.time_interleaved(tasks, repeats=options.repeats)
