@@ -29,11 +29,12 @@ _WATCH = """condition => {
     const holds = new Function('return ' + condition)
     window.drawn = new Promise(done => {
         let asked = false
-        const look = () => { asked = false; if (holds()) { watcher.disconnect(); done() } }
+        const look = () => { asked = false; if (holds()) { stop(); done() } }
         const ask = () => { if (!asked) { asked = true; requestAnimationFrame(look) } }
         const watcher = new MutationObserver(ask)
         watcher.observe(document, {subtree: true, childList: true, characterData: true, attributes: true})
         document.addEventListener('load', ask, {capture: true})  // of pictures
+        const stop = () => { watcher.disconnect(); document.removeEventListener('load', ask, {capture: true}) }
     })
 }"""
 """Looks once a frame, and only when something changed: looking all the time would take a core from the server."""

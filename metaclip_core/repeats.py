@@ -57,7 +57,7 @@ def hashes_path(staging: Place, number: int, kind: str) -> Place:
 
 
 def write_hashes(staging: Place, number: int, hashes: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
-    """Write a shard's hashes by kind, in any order, which are used up; the files are not `durable`.
+    """Write a shard's hashes by kind, in any order; the files, in order, are not `durable`.
 
     Returns the digest of each by its name.
     """

@@ -83,7 +83,12 @@ def watched(browser: Browser, address: str, **options: object) -> Iterator[Page]
     page.on("request", lambda request: requests.append(request.url))
     yield page
     # A picture may be gone from the server before a slow browser asks for it, when another has taken its place.
+    # Those that are on the page in the end must be there.
     shown = set(page.evaluate("[...document.images].map(picture => picture.src)"))
+    broken = (
+        "[...document.images].filter(picture => picture.complete && !picture.naturalWidth).map(picture => picture.src)"
+    )
+    assert page.evaluate(broken) == []
     lost = [re.compile(r"Image source error - (\S+)").search(trouble) for trouble in troubles]
     troubles = [line for line, url in zip(troubles, lost, strict=True) if url is None or url[1] in shown]
     context.close()
